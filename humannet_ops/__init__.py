@@ -1,0 +1,1 @@
+"""HumanNet Ops: human video in, a curated and explained corpus out."""

@@ -1,0 +1,1 @@
+"""Pure values and rules. Imports nothing else of ours."""

@@ -1,0 +1,107 @@
+"""What can happen to a subject at a stage, and the one list of reasons for it.
+
+The same list lies in the catalog (table ``reasons``) and in ``sql/README.md``; a test keeps the three equal.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The end of one subject at one stage version. Every subject gets exactly one."""
+
+    KEPT = "kept"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """Why a subject was rejected or failed. ``description`` says it in words; ``permanent`` says whether a retry can help."""
+
+    description: str
+    outcome: Outcome
+    permanent: bool
+
+    def __new__(cls, code: str, outcome: Outcome, description: str, permanent: bool = True) -> Reason:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.outcome = outcome
+        member.description = description
+        member.permanent = permanent
+        return member
+
+    # rejected: a decision of ours, made from scores
+    NO_PERSON = (
+        "no_person",
+        Outcome.REJECTED,
+        "No person, hand or wearer's arm is seen in enough of the clip.",
+    )
+    NO_MOTION = "no_motion", Outcome.REJECTED, "A person is seen but nothing observable moves."
+    BLURRED = "blurred", Outcome.REJECTED, "Too many frames are too blurred to see what is done."
+    OCCLUDED = (
+        "occluded",
+        Outcome.REJECTED,
+        "The person is seen too small, too cut off or too briefly to follow the action.",
+    )
+    STATIC_FRAMING = (
+        "static_framing",
+        Outcome.REJECTED,
+        "The picture does not change: a slide, a still or a frozen stream.",
+    )
+    TOO_DARK = "too_dark", Outcome.REJECTED, "Too many frames are black or nearly so."
+    TOO_SMALL = "too_small", Outcome.REJECTED, "The picture has fewer pixels than pose estimation needs."
+    TOO_SHORT = (
+        "too_short",
+        Outcome.REJECTED,
+        "The shot, or what is left of it, is shorter than a clip may be.",
+    )
+    DUPLICATE = (
+        "duplicate",
+        Outcome.REJECTED,
+        "The same bytes are already in the corpus; the outcome names the survivor.",
+    )
+    NEAR_DUPLICATE = (
+        "near_duplicate",
+        Outcome.REJECTED,
+        "An edited copy of another video; the outcome names the survivor.",
+    )
+    RESTRICTED = "restricted", Outcome.REJECTED, "Restricted content (nudity) was detected."
+    NO_VIDEO = (
+        "no_video",
+        Outcome.REJECTED,
+        "The file holds no moving picture: audio, a still image or a single frame.",
+    )
+    # failed: something went wrong with the subject
+    UNREADABLE = (
+        "unreadable",
+        Outcome.FAILED,
+        "FFmpeg cannot read it as video: empty, damaged from the start, or not video.",
+    )
+    TRUNCATED = "truncated", Outcome.FAILED, "The file ends before its index or its first frames."
+    PERMISSION_DENIED = "permission_denied", Outcome.FAILED, "The file exists but may not be read."
+    MISSING = "missing", Outcome.FAILED, "The file was there when discovered and is gone."
+    CHANGED_WHILE_READ = (
+        "changed_while_read",
+        Outcome.FAILED,
+        "The file was being written while it was read.",
+        False,
+    )
+    TOO_LARGE = "too_large", Outcome.FAILED, "The picture or the file is larger than the configured limits."
+    TIMED_OUT = "timed_out", Outcome.FAILED, "Processing took longer than the limit for one subject.", False
+    CRASHED = (
+        "crashed",
+        Outcome.FAILED,
+        "The worker process died on this subject as often as it may be tried.",
+    )
+    STORE_UNAVAILABLE = "store_unavailable", Outcome.FAILED, "The object store did not answer.", False
+    DISK_FULL = "disk_full", Outcome.FAILED, "No space was left to write the result.", False
+    ERROR = "error", Outcome.FAILED, "An unexpected error; the outcome's detail has the message.", False
+
+
+class SubjectError(Exception):
+    """One subject cannot be processed. Its shard goes on; ``reason`` and the message become its outcome."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,152 @@
+"""What stages read and write: subjects, artifacts and the rows that belong to an outcome. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from humannet_ops.domain.outcome import Outcome, Reason
+
+Scores = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An object in the store. ``uri`` is content-addressed, so equal bytes are one object."""
+
+    kind: str
+    sha256: str
+    uri: str
+    bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSubject:
+    """A video as stages see it. ``inputs`` maps an artifact kind to what earlier stages made, at their current versions."""
+
+    video_id: str
+    source: str
+    origin_uri: str
+    title: str | None = None
+    license: str | None = None
+    sha256: str | None = None
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
+
+    @property
+    def subject_id(self) -> str:
+        """The identifier that outcomes use."""
+        return self.video_id
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSubject:
+    """Frames ``[start_frame, end_frame)`` of a video, ``start_s`` to ``end_s`` on its presentation clock (first frame = 0)."""
+
+    clip_id: str
+    video: VideoSubject
+    shot: int
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
+
+    @property
+    def subject_id(self) -> str:
+        """The identifier that outcomes use."""
+        return self.clip_id
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """What probing told about a fetched file. Width and height are as displayed: rotation and pixel shape applied."""
+
+    sha256: str
+    bytes: int
+    container: str
+    codec: str
+    duration_s: float
+    width: int
+    height: int
+    fps: float
+    has_audio: bool
+    probe: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpan:
+    """A clip that analysis proposes: a part of one shot."""
+
+    shot: int
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Perceptual hashes of one sampled frame: 64 bits each, as it is and mirrored left to right."""
+
+    t_s: float
+    bits: int
+    mirrored_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A value about a clip and the model that made it (``signals`` where none did)."""
+
+    kind: str
+    model_release: str
+    value: Mapping[str, Any]
+    artifact: Artifact | None = None
+
+
+Record = VideoFile | ClipSpan | Fingerprint | Annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One subject's outcome with everything that becomes visible together with it."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    scores: Scores = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    records: tuple[Record, ...] = ()
+    policy_version: str | None = None
+    model_releases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.reason is None) != (self.outcome is Outcome.KEPT):
+            raise ValueError(f"{self.outcome} with reason {self.reason}: exactly what is not kept has a reason")
+        if self.reason is not None and self.reason.outcome is not self.outcome:
+            raise ValueError(f"{self.reason} is a reason for {self.reason.outcome}, not {self.outcome}")
+
+
+def kept(**fields: Any) -> Result:
+    """A subject that goes on to the next stage."""
+    return Result(Outcome.KEPT, **fields)
+
+
+def rejected(reason: Reason, **fields: Any) -> Result:
+    """A subject that a decision ends."""
+    return Result(Outcome.REJECTED, reason, **fields)
+
+
+def failed(reason: Reason, message: str, **fields: Any) -> Result:
+    """A subject that an error ends."""
+    return Result(Outcome.FAILED, reason, detail={"error": message}, **fields)

@@ -1,0 +1,1 @@
+"""The embedded default: Postgres from a wheel, Airflow beside it."""

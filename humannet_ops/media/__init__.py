@@ -1,0 +1,1 @@
+"""Probe, decode, measure and encode video. Knows no database."""

@@ -1,0 +1,50 @@
+"""Every setting, from the environment (``HUMANNET_*``). One place says what can be set, with its unit and default."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are and how much may be done at once."""
+
+    model_config = SettingsConfigDict(env_prefix="HUMANNET_", extra="ignore")
+
+    home: Path = Field(REPOSITORY / ".humannet", description="All state of the embedded default lives below it.")
+    catalog_url: str = Field("", description="SQLAlchemy URL of the catalog. Empty: the embedded Postgres.")
+    store_url: str = Field("", description="Object store: a folder, or s3://bucket/prefix. Empty: HOME/store.")
+    s3_endpoint_url: str | None = Field(None, description="S3 endpoint, for stores that are not AWS.")
+    sources_dir: Path = Field(REPOSITORY / "dags" / "sources", description="One YAML file a source.")
+    policy_file: Path = Field(
+        REPOSITORY / "humannet_ops" / "domain" / "policy.yaml", description="Thresholds of the decide stage."
+    )
+    models_dir: Path | None = Field(None, description="Installed models and their lock. Empty: HOME/models.")
+    shot_detector: str = Field("pyscenedetect", description="pyscenedetect, or transnetv2 (worker extra).")
+    shard_seconds: float = Field(1800.0, gt=0, description="Video seconds of work that one Airflow task gets.")
+    max_attempts: int = Field(3, ge=1, description="How often one subject may be tried at one stage version.")
+    subject_timeout_s: float = Field(3600.0, gt=0, description="Wall seconds one subject may take.")
+    max_pixels: int = Field(8192 * 8192, gt=0, description="Pixels a frame may have before a video is too_large.")
+    threads: int = Field(2, ge=1, description="Decode and inference threads of one task.")
+    device: str = Field("auto", description="auto, cpu or cuda:N.")
+
+    @property
+    def store(self) -> str:
+        """The object store's address, resolved."""
+        return self.store_url or str(self.home / "store")
+
+    @property
+    def models(self) -> Path:
+        """The folder of installed models."""
+        return self.models_dir or self.home / "models"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()  # type: ignore[call-arg]

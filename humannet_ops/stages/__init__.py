@@ -1,0 +1,1 @@
+"""One file a stage. Knows no Airflow."""

@@ -1,0 +1,218 @@
+"""The object store: a folder or an S3 bucket, content-addressed and write-once.
+
+An object appears whole or not at all: it is written under a temporary name and renamed (folder), or put in one request
+or a completed multipart upload (S3). Its key is ``<kind>/<first two hex digits>/<sha256><suffix>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+
+from humannet_ops.domain.records import Artifact
+from humannet_ops.settings import Settings, settings
+
+_CHUNK = 1 << 20
+
+
+class StoreError(Exception):
+    """The object store did not do what was asked; the message names the address and the cure."""
+
+
+class Store(Protocol):
+    """What stages may do with objects."""
+
+    def put(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
+        """Store a file's bytes and return where they are. Storing equal bytes again writes nothing."""
+
+    def contains(self, uri: str) -> bool:
+        """Say whether the object exists."""
+
+    def local(self, uri: str) -> Any:
+        """Give the object as a readable local path, in a ``with`` block. Remote objects are downloaded and removed after."""
+
+    def objects(self) -> Iterator[str]:
+        """Stream the address of every object, in key order."""
+
+    def delete(self, uri: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+
+
+def sha256_of(stream: IO[bytes]) -> tuple[str, int]:
+    """Return the hex digest and the number of bytes left in a stream."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _key(kind: str, sha256: str, suffix: str) -> str:
+    return f"{kind}/{sha256[:2]}/{sha256}{suffix}"
+
+
+class FolderStore:
+    """Objects as files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def put(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
+        """Copy in under a temporary name while hashing, then rename: no reader ever sees half an object."""
+        incoming = self.root / ".incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        descriptor, temporary = tempfile.mkstemp(dir=incoming)
+        try:
+            with os.fdopen(descriptor, "wb") as target, path.open("rb") as origin:
+                while chunk := origin.read(_CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    target.write(chunk)
+                target.flush()
+                os.fsync(target.fileno())
+            final = self.root / _key(kind, digest.hexdigest(), suffix)
+            if not final.exists():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                Path(temporary).replace(final)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return Artifact(kind, digest.hexdigest(), final.as_uri(), size, media_type)
+
+    def contains(self, uri: str) -> bool:
+        """Say whether the object exists."""
+        return self._path(uri).exists()
+
+    @contextmanager
+    def local(self, uri: str) -> Iterator[Path]:
+        """Give the object's own path; nothing is copied."""
+        path = self._path(uri)
+        if not path.exists():
+            raise StoreError(f"{uri} is not in the store {self.root}: run `humannet doctor --store`")
+        yield path
+
+    def objects(self) -> Iterator[str]:
+        """Stream the address of every object, in key order."""
+        if not self.root.exists():
+            return
+        for kind in sorted(entry for entry in self.root.iterdir() if not entry.name.startswith(".")):
+            for path in sorted(kind.rglob("*")):
+                if path.is_file():
+                    yield path.as_uri()
+
+    def delete(self, uri: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        self._path(uri).unlink(missing_ok=True)
+
+    def _path(self, uri: str) -> Path:
+        from urllib.request import url2pathname
+
+        path = Path(url2pathname(urlsplit(uri).path))
+        if not path.is_relative_to(self.root):
+            raise StoreError(f"{uri} is outside the store {self.root}: check HUMANNET_STORE_URL")
+        return path
+
+
+class S3Store:
+    """Objects in an S3 bucket, below an optional prefix."""
+
+    def __init__(self, url: str, endpoint_url: str | None) -> None:
+        import boto3
+
+        parts = urlsplit(url)
+        self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
+        self.client: Any = boto3.client("s3", endpoint_url=endpoint_url)
+
+    def put(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
+        """Upload (multipart where large) unless an object of that content is there."""
+        with path.open("rb") as stream:
+            sha256, size = sha256_of(stream)
+        key = "/".join(filter(None, [self.prefix, _key(kind, sha256, suffix)]))
+        uri = f"s3://{self.bucket}/{key}"
+        if not self.contains(uri):
+            with self._errors(uri):
+                self.client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": media_type})
+        return Artifact(kind, sha256, uri, size, media_type)
+
+    def contains(self, uri: str) -> bool:
+        """Say whether the object exists."""
+        from botocore.exceptions import ClientError
+
+        with self._errors(uri):
+            try:
+                self.client.head_object(Bucket=self.bucket, Key=self._object_key(uri))
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return False
+                raise
+        return True
+
+    @contextmanager
+    def local(self, uri: str) -> Iterator[Path]:
+        """Download to a temporary file that is removed when the block ends."""
+        with tempfile.TemporaryDirectory(prefix="humannet-") as folder:
+            path = Path(folder) / uri.rsplit("/", 1)[-1]
+            with self._errors(uri):
+                self.client.download_file(self.bucket, self._object_key(uri), str(path))
+            yield path
+
+    def objects(self) -> Iterator[str]:
+        """Stream the address of every object, in key order."""
+        with self._errors(self.bucket):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield f"s3://{self.bucket}/{entry['Key']}"
+
+    def delete(self, uri: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        with self._errors(uri):
+            self.client.delete_object(Bucket=self.bucket, Key=self._object_key(uri))
+
+    def _object_key(self, uri: str) -> str:
+        return urlsplit(uri).path.lstrip("/")
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise StoreError(
+                f"S3 store, {what}: {error}. Check HUMANNET_STORE_URL, HUMANNET_S3_ENDPOINT_URL and the AWS credentials."
+            ) from error
+
+
+def open_store(config: Settings | None = None) -> Store:
+    """Open the store that the settings name.
+
+    Raises:
+        StoreError: the address is neither a folder nor ``s3://``.
+    """
+    config = config or settings()
+    return _open(config.store, config.s3_endpoint_url)
+
+
+@cache
+def _open(address: str, endpoint_url: str | None) -> Store:
+    scheme = urlsplit(address).scheme
+    if scheme == "s3":
+        return S3Store(address, endpoint_url)
+    if scheme in ("", "file"):
+        return FolderStore(Path(urlsplit(address).path))
+    raise StoreError(f"HUMANNET_STORE_URL is {address!r}: give a folder or s3://bucket/prefix")
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free space of the file system that holds ``path``, in bytes."""
+    return shutil.disk_usage(path).free
