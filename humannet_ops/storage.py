@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -36,8 +36,8 @@ class Store(Protocol):
     def contains(self, uri: str) -> bool:
         """Say whether the object exists."""
 
-    def local(self, uri: str) -> Any:
-        """Give the object as a readable local path, in a ``with`` block. Remote objects are downloaded and removed after."""
+    def local(self, uri: str) -> AbstractContextManager[Path]:
+        """Give the object as a readable local path, for the length of a ``with`` block."""
 
     def objects(self) -> Iterator[str]:
         """Stream the address of every object, in key order."""
@@ -189,7 +189,8 @@ class S3Store:
             yield
         except (Boto3Error, BotoCoreError, ClientError) as error:
             raise StoreError(
-                f"S3 store, {what}: {error}. Check HUMANNET_STORE_URL, HUMANNET_S3_ENDPOINT_URL and the AWS credentials."
+                f"S3 store, {what}: {error}. "
+                "Check HUMANNET_STORE_URL, HUMANNET_S3_ENDPOINT_URL and the AWS credentials."
             ) from error
 
 

@@ -17,13 +17,17 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a subject was rejected or failed. ``description`` says it in words; ``permanent`` says whether a retry can help."""
+    """Why a subject was rejected or failed.
+
+    ``description`` says it in words; ``permanent`` that a retry cannot help.
+    """
 
     description: str
     outcome: Outcome
     permanent: bool
 
     def __new__(cls, code: str, outcome: Outcome, description: str, permanent: bool = True) -> Reason:
+        """Make a member that equals its code and carries what it means."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.outcome = outcome

@@ -24,7 +24,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class VideoSubject:
-    """A video as stages see it. ``inputs`` maps an artifact kind to what earlier stages made, at their current versions."""
+    """A video as stages see it. ``inputs`` maps an artifact kind to what earlier stages made, at current versions."""
 
     video_id: str
     source: str
@@ -46,7 +46,7 @@ class VideoSubject:
 
 @dataclass(frozen=True, slots=True)
 class ClipSubject:
-    """Frames ``[start_frame, end_frame)`` of a video, ``start_s`` to ``end_s`` on its presentation clock (first frame = 0)."""
+    """Frames ``[start_frame, end_frame)`` of a video, on a presentation clock that starts with its first frame."""
 
     clip_id: str
     video: VideoSubject
