@@ -21,5 +21,10 @@ def clip_id(video: str, start_frame: int, end_frame: int) -> str:
 
 
 def new_run_id() -> str:
-    """Name one execution of a stage over a shard. Time-ordered, so that indexes on it stay compact."""
+    """Name one execution of a stage over a shard."""
     return "r" + uuid.uuid4().hex
+
+
+def new_shard_id() -> str:
+    """Name a planned shard."""
+    return "s" + uuid.uuid4().hex

@@ -29,6 +29,7 @@ class VideoSubject:
     video_id: str
     source: str
     origin_uri: str
+    signature: str = ""
     title: str | None = None
     license: str | None = None
     sha256: str | None = None

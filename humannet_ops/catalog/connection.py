@@ -1,0 +1,93 @@
+"""Connections to the catalog, and the named queries that run on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiosql
+import psycopg2
+import psycopg2.extensions
+from psycopg2.extras import RealDictCursor
+from sqlalchemy.engine import URL, make_url
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from humannet_ops.settings import REPOSITORY, settings
+
+Connection: TypeAlias = psycopg2.extensions.connection
+SQL = REPOSITORY / "sql"
+Row = dict[str, Any]
+
+
+class CatalogError(Exception):
+    """The catalog cannot be used; the message names the cause and the cure."""
+
+
+@cache
+def queries() -> Any:
+    """Return the named queries of ``sql/queries``, one attribute a query."""
+    return aiosql.from_path(SQL / "queries", "psycopg2", mandatory_parameters=False)
+
+
+def catalog_url() -> URL:
+    """Return the catalog's address: ``HUMANNET_CATALOG_URL``, or the embedded Postgres."""
+    if address := settings().catalog_url:
+        return make_url(address)
+    from humannet_ops.local.postgres import url
+
+    return make_url(url(settings().home, "catalog"))
+
+
+@retry(
+    retry=retry_if_exception_type(psycopg2.OperationalError),
+    stop=stop_after_delay(20),
+    wait=wait_exponential(multiplier=0.2, max=3),
+    reraise=True,
+)
+def _connect(url: URL) -> Connection:
+    address: dict[str, Any] = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
+    link: Connection = psycopg2.connect(
+        **address, cursor_factory=RealDictCursor, application_name="humannet", connect_timeout=5
+    )
+    return link
+
+
+@contextmanager
+def connect(*, patient: bool = True) -> Iterator[Connection]:
+    """Open a connection for the length of a ``with`` block.
+
+    Args:
+        patient: Wait up to 20 s for a database that is restarting; False asks once.
+
+    Raises:
+        CatalogError: no database answers.
+    """
+    url = catalog_url()
+    try:
+        link = _connect(url) if patient else _connect.__wrapped__(url)
+    except psycopg2.OperationalError as error:
+        shown = url.render_as_string(hide_password=True)
+        raise CatalogError(
+            f"The catalog at {shown} does not answer ({str(error).strip()}). "
+            "Start it with `make up`, or set HUMANNET_CATALOG_URL."
+        ) from error
+    try:
+        yield link
+    finally:
+        link.close()
+
+
+@contextmanager
+def transaction(link: Connection) -> Iterator[Connection]:
+    """Commit when the block ends, roll back when it raises."""
+    with link:
+        yield link
+
+
+def execute_file(link: Connection, path: Path) -> None:
+    """Run a file of SQL statements as it is."""
+    with link.cursor() as cursor:
+        cursor.execute(path.read_text())

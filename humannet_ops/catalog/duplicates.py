@@ -1,0 +1,91 @@
+"""Questions about copies: equal bytes, and neighbours in Hamming distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2.extras import Json
+
+from humannet_ops.catalog.connection import Connection, queries
+from humannet_ops.catalog.recording import StageRun
+from humannet_ops.domain.records import Fingerprint
+
+# A 64-bit hash is asked with at most this many frames of a video, evenly spread: a copy shares most of them.
+MAX_PROBES = 96
+# Neighbours that one probe returns, and videos that are then confirmed frame by frame.
+NEIGHBOURS = 24
+MAX_CANDIDATES = 32
+_BITS = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A video in the order in which survivors are chosen."""
+
+    video_id: str
+    pixels: int
+    already_kept: bool
+
+
+def lock(link: Connection, stage: str) -> None:
+    """Wait until nobody else compares; held until the transaction ends."""
+    list(queries().lock_duplicates(link, stage=stage))
+
+
+def exact_survivors(link: Connection, run: StageRun) -> dict[str, str]:
+    """Return for each video of the run's shard the one that stands for its bytes."""
+    found = queries().exact_survivors(link, shard_id=run.shard.shard_id, version=run.shard.stage_version)
+    return {row["video_id"]: row["survivor"] for row in found}
+
+
+def near_candidates(link: Connection, video_id: str, radius_bits: int) -> list[str]:
+    """Return videos that share a frame with this one, by a nearest-neighbour search on the index, most shared first.
+
+    Args:
+        link: A connection in a transaction.
+        video_id: The video whose frames are looked up, as they are and mirrored.
+        radius_bits: Hamming distance, of 64, up to which two frames may be the same picture.
+    """
+    queries().iterative_scan(link)
+    ordinals = [row["ordinal"] for row in queries().searchable_ordinals(link, video_id=video_id)]
+    step = max(1, -(-len(ordinals) // MAX_PROBES))
+    found = queries().near_candidates(
+        link,
+        video_id=video_id,
+        ordinals=ordinals[::step],
+        radius=radius_bits,
+        neighbours=NEIGHBOURS,
+        limit=MAX_CANDIDATES,
+    )
+    return [row["video_id"] for row in found]
+
+
+def fingerprints(link: Connection, video_id: str) -> list[Fingerprint]:
+    """Return a video's fingerprints in time order."""
+    return [
+        Fingerprint(row["t_s"], row["bits"] & _BITS, row["mirrored_bits"] & _BITS)
+        for row in queries().load_fingerprints(link, video_id=video_id)
+    ]
+
+
+def in_quality_order(link: Connection, run: StageRun, video_ids: Iterable[str]) -> list[Standing]:
+    """Order videos as survivors are chosen: most pixels, then the earliest. Those already rejected are left out."""
+    found = queries().quality_order(link, version=run.shard.stage_version, video_ids=list(video_ids))
+    return [Standing(row["video_id"], row["pixels"], row["already_kept"]) for row in found]
+
+
+def displace(
+    link: Connection, run: StageRun, video_ids: Sequence[str], scores: Mapping[str, Any], survivor: str
+) -> None:
+    """Turn earlier survivors into near duplicates of a better copy that came later."""
+    for video_id in video_ids:
+        queries().displace_survivor(
+            link,
+            version=run.shard.stage_version,
+            video_id=video_id,
+            scores=Json(dict(scores)),
+            detail=Json({"survivor": survivor, "displaced": True}),
+            stage_run_id=run.stage_run_id,
+        )

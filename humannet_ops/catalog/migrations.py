@@ -1,0 +1,53 @@
+"""Bringing the catalog's shape and its registries up to this code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from humannet_ops.catalog.connection import SQL, catalog_url, connect, queries, transaction
+from humannet_ops.domain.outcome import Reason
+from humannet_ops.domain.stage import StageSpec
+
+
+def upgrade(revision: str = "head") -> None:
+    """Run the migrations that this catalog has not seen. Safe to run by several processes at once."""
+    engine = create_engine(catalog_url(), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('humannet migrations'))"))
+        config = Config(str(SQL / "migrations" / "alembic.ini"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def revisions() -> tuple[str | None, str | None]:
+    """Return the revision that the catalog is at and the newest one of this code."""
+    from alembic.script import ScriptDirectory
+
+    newest = ScriptDirectory(str(SQL / "migrations")).get_current_head()
+    with connect() as link:
+        at = queries().migration(link) if queries().is_migrated(link) else None
+    return at, newest
+
+
+def register(specs: Sequence[StageSpec], versions: Mapping[str, str]) -> None:
+    """Write the reason codes and the stages with their current versions. Writes nothing where nothing changed."""
+    with connect() as link, transaction(link):
+        for reason in Reason:
+            queries().upsert_reason(
+                link, reason=reason.value, outcome=reason.outcome.value, description=reason.description
+            )
+        for ordinal, spec in enumerate(specs, start=1):
+            queries().upsert_stage(
+                link,
+                stage=spec.name,
+                ordinal=ordinal,
+                subject=spec.subject,
+                queue=spec.queue,
+                needs=list(spec.needs),
+                version=versions[spec.name],
+            )

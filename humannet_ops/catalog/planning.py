@@ -1,0 +1,175 @@
+"""Finding the work that is due and packing it into shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from psycopg2.extras import execute_values
+
+from humannet_ops.catalog.connection import Connection, Row, connect, queries, transaction
+from humannet_ops.domain.identifiers import new_shard_id
+from humannet_ops.domain.records import Artifact, ClipSubject, VideoSubject
+from humannet_ops.domain.stage import StageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A batch of subjects, fixed when planned."""
+
+    shard_id: str
+    stage: str
+    stage_version: str
+    partition_key: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A subject of a shard and how often it was begun before."""
+
+    subject: VideoSubject | ClipSubject
+    attempts: int
+
+
+def plan_shards(
+    spec: StageSpec,
+    versions: Mapping[str, str],
+    partition_key: str,
+    *,
+    shard_seconds: float,
+    max_attempts: int,
+    source: str | None = None,
+    video_id: str | None = None,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+) -> list[Shard]:
+    """Pack what is due at one stage in one partition into shards and store them.
+
+    Args:
+        spec: The stage.
+        versions: The current version of every stage.
+        partition_key: The crawl day.
+        shard_seconds: Video seconds that one shard should hold.
+        max_attempts: Failures that may be tried again come back until this many attempts.
+        source: Only this source's videos.
+        video_id: Only this video.
+        dag_id: The Airflow DAG that asked, for lineage.
+        run_id: Its run.
+    """
+    with connect() as link, transaction(link):
+        queries().lock_plan(link, stage=spec.name, partition_key=partition_key)
+        find = queries().plan_video_shards if spec.subject == "video" else queries().plan_clip_shards
+        due = find(
+            link,
+            stage=spec.name,
+            version=versions[spec.name],
+            needs=list(spec.needs),
+            need_versions=[versions[name] for name in spec.needs],
+            partition_key=partition_key,
+            source=source,
+            video_id=video_id,
+            max_attempts=max_attempts,
+            shard_seconds=shard_seconds,
+            whole_partition=spec.whole_partition,
+        )
+        shards = []
+        for _, group in groupby(due, key=lambda row: int(row["bin"])):
+            rows = list(group)
+            shard = Shard(new_shard_id(), spec.name, versions[spec.name], partition_key, _label(rows))
+            _store(link, shard, [row["subject_id"] for row in rows], dag_id, run_id)
+            shards.append(shard)
+    return shards
+
+
+def _label(rows: list[Row]) -> str:
+    titles = list(dict.fromkeys(row["label"] for row in rows))
+    first = " ".join(titles[0].split())[:80]
+    return first if len(titles) == 1 else f"{first} +{len(titles) - 1}"
+
+
+def _store(link: Connection, shard: Shard, subjects: list[str], dag_id: str | None, run_id: str | None) -> None:
+    queries().insert_shard(
+        link,
+        shard_id=shard.shard_id,
+        stage=shard.stage,
+        version=shard.stage_version,
+        partition_key=shard.partition_key,
+        label=shard.label,
+        dag_id=dag_id,
+        run_id=run_id,
+    )
+    with link.cursor() as cursor:
+        execute_values(
+            cursor,
+            queries().insert_shard_subjects.sql,
+            [(shard.shard_id, ordinal, subject) for ordinal, subject in enumerate(subjects)],
+            page_size=1000,
+        )
+
+
+def get_shard(link: Connection, shard_id: str) -> Shard:
+    """Return a planned shard.
+
+    Raises:
+        LookupError: there is none of that name.
+    """
+    row = queries().get_shard(link, shard_id=shard_id)
+    if row is None:
+        raise LookupError(f"no shard {shard_id} in the catalog")
+    return Shard(**row)
+
+
+def open_work(link: Connection, shard: Shard, spec: StageSpec, max_attempts: int) -> Iterator[Work]:
+    """Stream the shard's subjects that have no final outcome yet, with what earlier stages made of them."""
+    load = queries().shard_videos if spec.subject == "video" else queries().shard_clips
+    rows = list(
+        load(link, shard_id=shard.shard_id, stage=shard.stage, version=shard.stage_version, max_attempts=max_attempts)
+    )
+    for start in range(0, len(rows), 200):
+        chunk = rows[start : start + 200]
+        wanted = {row["video_id"] for row in chunk} | {row["clip_id"] for row in chunk if "clip_id" in row}
+        inputs = _inputs(link, sorted(wanted))
+        for row in chunk:
+            yield Work(_subject(row, inputs), row["attempts"])
+
+
+def _inputs(link: Connection, subject_ids: list[str]) -> dict[str, dict[str, Artifact]]:
+    found: dict[str, dict[str, Artifact]] = {}
+    for row in queries().subject_inputs(link, subject_ids=subject_ids):
+        subject_id = row.pop("subject_id")
+        found.setdefault(subject_id, {})[row["kind"]] = Artifact(**row)
+    return found
+
+
+_VIDEO_FIELDS = ("video_id", "source", "origin_uri", "signature", "title", "license", "sha256", "duration_s", "width")
+_CLIP_FIELDS = ("clip_id", "shot", "start_frame", "end_frame", "start_s", "end_s")
+
+
+def _subject(row: Row, inputs: dict[str, dict[str, Artifact]]) -> VideoSubject | ClipSubject:
+    fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps")}
+    video = VideoSubject(**fields, inputs=inputs.get(row["video_id"], {}))
+    if "clip_id" not in row:
+        return video
+    return ClipSubject(**{name: row[name] for name in _CLIP_FIELDS}, video=video, inputs=inputs.get(row["clip_id"], {}))
+
+
+def due_partitions(max_attempts: int) -> list[str]:
+    """Return the crawl days that still have work, oldest first."""
+    with connect() as link:
+        return [row["partition_key"] for row in queries().due_partitions(link, max_attempts=max_attempts)]
+
+
+def partition_of(video_id: str) -> str:
+    """Return the crawl day of a video.
+
+    Raises:
+        LookupError: the catalog has no such video.
+    """
+    with connect() as link:
+        key = queries().partition_of(link, video_id=video_id)
+    if key is None:
+        raise LookupError(f"no video {video_id} in the catalog: `humannet status --videos` lists them")
+    return str(key)

@@ -1,0 +1,298 @@
+"""The ``humannet`` command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from humannet_ops.local.cli import app as local_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Ask the catalog, explain a clip, run a stage, check the installation.\n\n"
+    "The catalog is the embedded one under HUMANNET_HOME, or what HUMANNET_CATALOG_URL names.",
+)
+stage_app = typer.Typer(no_args_is_help=True, help="Stages: list them, or run one without Airflow.")
+models_app = typer.Typer(no_args_is_help=True, help="Models: which one fills which role, and why.")
+app.add_typer(stage_app, name="stage")
+app.add_typer(models_app, name="models")
+app.add_typer(local_app, name="local")
+console = Console()
+
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn errors that people cause and can cure into one line and exit status 1."""
+    from humannet_ops.catalog.connection import CatalogError
+    from humannet_ops.detectors.lock import ModelError
+    from humannet_ops.sources.config import SourceError
+    from humannet_ops.storage import StoreError
+
+    try:
+        yield
+    except (CatalogError, ModelError, SourceError, StoreError, LookupError) as error:
+        message = error.args[0] if error.args else error
+        print(f"humannet: {message}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _print(columns: list[str], rows: Iterable[Iterable[Any]], form: Format) -> None:
+    if form is Format.CSV:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    elif form is Format.JSON:
+        # an array that is written as it is read
+        sys.stdout.write("[")
+        for number, row in enumerate(rows):
+            entry = json.dumps(dict(zip(columns, row, strict=True)), default=str, ensure_ascii=False)
+            sys.stdout.write((",\n " if number else "\n ") + entry)
+        sys.stdout.write("\n]\n")
+    else:
+        table = Table(*columns, header_style="bold", show_edge=False, pad_edge=False)
+        stream = iter(rows)
+        for row in islice(stream, 1000):
+            table.add_row(*(_cell(value) for value in row))
+        console.print(table)
+        if next(stream, None) is not None:
+            console.print("(the first 1,000 rows; --format csv or json gives all)", style="dim")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, default=str)
+    return str(value).replace("[", "\\[")
+
+
+@app.command(epilog="Examples: `humannet status` · `humannet status --source videos` · `humannet status --videos`")
+def status(
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    videos: Annotated[bool, typer.Option("--videos", help="List every video with its status.")] = False,
+    failures: Annotated[bool, typer.Option("--failures", help="List what failed, and the error.")] = False,
+) -> None:
+    """Show the ledger, the funnel and what failed."""
+    from humannet_ops.catalog import reading
+
+    with _one_line_errors():
+        if videos:
+            found = reading.rows("videos", source=source)
+            _print(list(found[0]) if found else ["video_id"], (row.values() for row in found), Format.TABLE)
+            return
+        failed = reading.rows("failures")
+        if not failures:
+            ledger = reading.row("ledger", source=source) or {}
+            clips = reading.row("clip_ledger", source=source) or {}
+            console.print(ledger_line("Videos", ledger["videos"], ledger), highlight=False)
+            console.print(ledger_line("Clips", clips["clips"], clips), highlight=False)
+            console.print(f"Hours: {ledger['hours']:.3f} in, {clips['kept_hours']:.3f} kept", highlight=False)
+            console.print()
+            funnel = reading.rows("funnel")
+            _print(
+                ["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE
+            )
+        if failed:
+            console.print()
+            _print(list(failed[0]), (row.values() for row in failed), Format.TABLE)
+
+
+def ledger_line(what: str, total: int, counts: dict[str, Any]) -> str:
+    """Say how a total is made up."""
+    parts = [f"{counts[name]} {name}" for name in ("kept", "rejected", "failed", "pending")]
+    return f"{what}: {total} in = " + " + ".join(parts)
+
+
+@app.command(
+    epilog='Examples: `humannet sql "select * from v_funnel"` · '
+    "`humannet sql --format csv \"select clip_id, viewpoint from v_clips where status = 'kept'\" > kept.csv` · "
+    "`humannet sql - < sql/examples/why_rejected.sql`"
+)
+def sql(
+    statement: Annotated[str, typer.Argument(help="One statement, or - to read it from standard input.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
+) -> None:
+    """Ask the catalog a question in SQL, read-only. The views are described in sql/README.md."""
+    from humannet_ops.catalog import reading
+
+    with _one_line_errors():
+        columns, rows = reading.ask(sys.stdin.read() if statement == "-" else statement)
+        _print(columns, rows, form)
+
+
+@app.command(epilog='Example: `humannet lineage c0f3a9...` (ids: `humannet sql "select clip_id from v_clips"`)')
+def lineage(
+    clip_id: Annotated[str, typer.Argument(help="A clip's id.")],
+    form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
+) -> None:
+    """Show every step that led to a clip: who did it, when, with what, and what came out."""
+    from humannet_ops.catalog import reading
+
+    with _one_line_errors():
+        found = reading.rows("lineage", clip_id=clip_id)
+        if not found:
+            raise LookupError(f"no clip {clip_id}; v_clips, in `humannet sql`, has them all")
+        if form is not Format.TABLE:
+            _print(list(found[0]), (row.values() for row in found), form)
+            return
+        for row in found:
+            console.print(
+                f"[bold]{row['seq']:>3} {row['stage']}[/] {row['stage_version']}: {row['outcome']}"
+                f"{' (' + row['reason'] + ')' if row['reason'] else ''}",
+                highlight=False,
+            )
+            for name in (
+                "scores", "policy_version", "model_releases", "dag_id", "run_id", "task_id", "try_number", "worker",
+                "queue", "started_at", "seconds", "code_revision", "artifact_uri", "artifact_sha256",
+            ):  # fmt: skip
+                if row[name] not in (None, [], {}):
+                    console.print(f"      {name:<16} {_cell(row[name])}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: `humannet explain c0f3a9...`; a video's id works too")
+def explain(subject_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="A clip's or a video's id.")]) -> None:
+    """Say in words why a clip (or a video) was kept or rejected."""
+    from humannet_ops.web.explanation import explain as words
+
+    with _one_line_errors():
+        console.print(words(subject_id), highlight=False, markup=False)
+
+
+@app.command(epilog="Examples: `humannet retry` · `humannet retry --reason timed_out` · `humannet retry --stage fetch`")
+def retry(
+    stage: Annotated[str | None, typer.Option(help="Only failures of this stage.")] = None,
+    video: Annotated[str | None, typer.Option(help="Only this video.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only failures with this reason code.")] = None,
+) -> None:
+    """Make failed subjects due again. The next run of their DAGs, or `make run`, takes them up."""
+    from humannet_ops.catalog import reading
+    from humannet_ops.domain.outcome import Outcome, Reason
+    from humannet_ops.stages import registry
+
+    with _one_line_errors():
+        if stage is not None:
+            registry.spec(stage)
+        failing = [entry.value for entry in Reason if entry.outcome is Outcome.FAILED]
+        if reason is not None and reason not in failing:
+            raise LookupError(f"{reason!r} is no reason for a failure; those are {', '.join(failing)}")
+        count = reading.forget_failures(stage=stage, video_id=video, reason=reason)
+        console.print(f"{count} failed outcomes forgotten; they are due again.")
+
+
+@stage_app.command("list")
+def stage_list() -> None:
+    """List the stages in order, with the version that counts now."""
+    from humannet_ops.stages import registry
+
+    with _one_line_errors():
+        rows = ((s.name, s.subject, s.queue, registry.versions()[s.name], ", ".join(s.needs)) for s in registry.specs())
+        _print(["stage", "subject", "queue", "version", "needs"], rows, Format.TABLE)
+
+
+@stage_app.command("run", epilog="Example: `humannet stage run analyse --video v1a2b3...`")
+def stage_run(
+    name: Annotated[str, typer.Argument(help="A stage, as in `humannet stage list`.")],
+    video: Annotated[str, typer.Option(help="The video's id.")],
+) -> None:
+    """Run one stage on one video here and now, without Airflow. What is done already is not done again."""
+    from humannet_ops.catalog import planning, reading
+    from humannet_ops.stages import execution, registry
+
+    with _one_line_errors():
+        partition, identity = planning.partition_of(video), execution.person()
+        spec = registry.spec(name)
+        shards = execution.plan(name, partition, identity, video_id=video)
+        counts = [execution.run_shard(shard["shard_id"], identity) for shard in shards]
+        for outcome in ("kept", "rejected", "failed"):
+            console.print(f"{outcome}: {sum(count[outcome] for count in counts)}")
+        if not shards:
+            missing = reading.rows(
+                "missing_needs",
+                video_id=video,
+                needs=list(spec.needs),
+                need_versions=[registry.versions()[need] for need in spec.needs],
+            )
+            before = ", ".join(row["stage"] for row in missing)
+            console.print(
+                f"Nothing due: {before} has not kept it yet." if before else "Nothing due: it has its outcome."
+            )
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List the installed models: role, release, licence, origin and the reason for the choice."""
+    from humannet_ops.stages import registry
+
+    with _one_line_errors():
+        rows = ((r, m.release, m.licence, m.origin, m.reason) for r, m in registry.models().items())
+        _print(["role", "model", "licence", "origin", "reason"], rows, Format.TABLE)
+
+
+@models_app.command(
+    "install", epilog="Examples: `humannet models install` · `humannet models install --profile worker`"
+)
+def models_install(
+    profile: Annotated[str, typer.Option(help="default, or worker (needs `make install-worker`).")] = "default",
+) -> None:
+    """Resolve every role once, obtain and verify the model files, and write the lock."""
+    from humannet_ops.detectors.install import install
+    from humannet_ops.settings import settings
+
+    with _one_line_errors():
+        install(settings().models, profile)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the catalog's schema up to this code. `make run` and `make up` do it by themselves."""
+    from humannet_ops.catalog import migrations
+    from humannet_ops.stages import execution
+
+    with _one_line_errors():
+        migrations.upgrade()
+        execution.register()
+        console.print(f"The catalog is at migration {migrations.revisions()[0]}.")
+
+
+@app.command(epilog="Examples: `humannet doctor` · `humannet doctor --store`")
+def doctor(
+    store: Annotated[bool, typer.Option("--store", help="Also compare the store with the catalog, both ways.")] = False,
+) -> None:
+    """Check everything this installation needs and name the cure for what is wrong. Exit status 1 if anything is."""
+    from humannet_ops.diagnosis import examine
+
+    healthy = True
+    for check in examine(with_store=store):
+        healthy &= check.passed
+        mark = "[green]ok[/]  " if check.passed else "[red]FAIL[/]"
+        console.print(f"{mark} {check.name:<22} {_cell(check.finding)}", highlight=False, soft_wrap=True)
+        if check.cure and not check.passed:
+            console.print(f"     {'':<22} → {_cell(check.cure)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,115 @@
+"""A folder of video files: self-recorded, or already downloaded."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from humannet_ops.catalog.discovery import Entry
+from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.sources.config import FolderSource
+from humannet_ops.storage import sha256_of
+
+# What lies beside videos and is none: notes, subtitles, metadata, half-downloaded files. Everything else is a
+# candidate, whatever its name, and gets an outcome of its own.
+SIDECARS = (
+    "*.txt", "*.md", "*.rst", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.xml", "*.y*ml", "*.toml", "*.ini", "*.html",
+    "*.srt", "*.vtt", "*.ass", "*.sub", "*.nfo", "*.log", "*.py", "*.pyc", "*.part", "*.ytdl", "*.parquet", "*.sha256",
+    "*.ds_store", "thumbs.db",
+)  # fmt: skip
+
+
+def entries(config: FolderSource) -> Iterator[Entry]:
+    """Stream every candidate below the folder. Nothing is opened: the signature is size, mtime and inode.
+
+    What cannot be looked at (a folder without permission, a link that goes in a circle) is an entry too, so that it
+    ends as a failure with its reason and is not passed over.
+    """
+    root = config.folder()
+    for path, fault in _walk(root):
+        relative = os.fsencode(path.relative_to(root)).decode("utf-8", "replace")
+        if fault is None and not _wanted(relative, config):
+            continue
+        yield Entry(path.as_uri(), fault or signature(path), relative, config.licence_of(relative))
+
+
+def _wanted(relative: str, config: FolderSource) -> bool:
+    name = relative.rsplit("/", 1)[-1].lower()
+    if name.startswith(".") or any(fnmatch(name, glob) for glob in SIDECARS):
+        return False
+    included = any(fnmatch(relative, glob) for glob in config.include)
+    return included and not any(fnmatch(relative, glob) for glob in config.exclude)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield files in name order, following links but entering no folder twice; with what is wrong, if anything."""
+    seen: set[tuple[int, int]] = set()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        try:
+            listing = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, f"unreadable:{error.errno}"
+            continue
+        for entry in listing:
+            try:
+                entry.stat()
+            except OSError as error:
+                yield Path(entry.path), f"unreadable:{error.errno}"
+                continue
+            if entry.is_dir():
+                if not entry.name.startswith("."):
+                    folders.append(Path(entry.path))
+            elif entry.is_file():
+                yield Path(entry.path), None
+
+
+def path_of(uri: str) -> Path:
+    """Return the path of a ``file://`` address, byte for byte."""
+    return Path(url2pathname(urlsplit(uri).path))
+
+
+def signature(path: Path) -> str:
+    """Return what changes when the file's content may have: size, modification time, inode."""
+    status = path.stat()
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+
+
+def digest(uri: str) -> str | None:
+    """Return the sha256 of a file's content, None if it cannot be read."""
+    try:
+        with path_of(uri).open("rb") as stream:
+            return sha256_of(stream)[0]
+    except OSError:
+        return None
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what cannot be fetched, with the reason in words.
+
+    Raises:
+        SubjectError: missing, a folder, a link in a circle, or not permitted.
+    """
+    try:
+        with path.open("rb"):
+            return
+    except PermissionError as error:
+        raise SubjectError(Reason.PERMISSION_DENIED, f"{path}: permission denied. Allow reading it.") from error
+    except IsADirectoryError as error:
+        raise SubjectError(Reason.PERMISSION_DENIED, f"{path}: this folder may not be listed.") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            message = f"{path}: a symbolic link that leads back to itself."
+        else:
+            message = f"{path}: {error.strerror}. It was there when the folder was crawled."
+        raise SubjectError(Reason.MISSING, message) from error

@@ -1,0 +1,81 @@
+"""analyse: decode a video once; find its shots, measure every sampled moment, keep frames for detection.
+
+Every second of the video ends in exactly one clip: shots are cut into pieces of fixed length, and what is left over at
+the end of a shot is a clip too, which decide then refuses as too short. So nothing is dropped silently.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from humannet_ops.domain.outcome import Reason
+from humannet_ops.domain.records import ClipSpan, Result, VideoSubject, kept, rejected
+from humannet_ops.domain.stage import StageSpec
+from humannet_ops.media import analysis
+from humannet_ops.settings import Settings
+from humannet_ops.stages.protocol import Context
+
+if TYPE_CHECKING:
+    from humannet_ops.media.shots import Shot
+
+SPEC = StageSpec("analyse", "video", revision=1, queue="cpu", needs=("deduplicate_exact",), reads=("fetch",))
+PARQUET = "application/vnd.apache.parquet"
+# HumanNet cuts clips of fixed granularity inside shots; ten seconds is its middle.
+CLIP_SECONDS = 10.0
+
+
+def configuration(config: Settings, models: Any) -> dict[str, Any]:
+    """Return what else decides the result."""
+    return {"shot_detector": config.shot_detector, "clip_seconds": CLIP_SECONDS}
+
+
+class Analyse:
+    """Analyses one video in one decode pass."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def process(self, subject: VideoSubject) -> Result:
+        """Decode, measure, and propose clips."""
+        config, store = self.context.config, self.context.store
+        with store.local(subject.inputs["video"].uri) as path:
+            found = analysis.analyse(
+                path,
+                self.context.scratch,
+                shot_detector=config.shot_detector,
+                threads=config.threads,
+                timeout_s=config.subject_timeout_s,
+            )
+        scores = {
+            "frames": found.frames,
+            "shots": len(found.shots),
+            "decode_errors": found.decode_errors,
+            "decoded_s": found.duration_s,
+        }
+        if found.frames < 2:
+            return rejected(Reason.NO_VIDEO, scores=scores)
+        signals = store.put(found.signals_path, kind="signals", suffix=".parquet", media_type=PARQUET)
+        sampled = store.put(found.sampled_path, kind="sampled_frames", suffix=".parquet", media_type=PARQUET)
+        return kept(
+            scores=scores,
+            detail={"bars": found.bars, "shot_detector": config.shot_detector},
+            artifacts=(signals, sampled),
+            records=(*spans(found.shots), *found.fingerprints),
+        )
+
+
+def spans(shots: Sequence[Shot]) -> Iterator[ClipSpan]:
+    """Cut shots into pieces of ``CLIP_SECONDS``, the last one being what is left."""
+    for number, shot in enumerate(shots):
+        seconds = shot.end_s - shot.start_s
+        frames = shot.end_frame - shot.start_frame
+        # a remainder of a few frames is rounding, not footage
+        pieces = max(1, math.ceil(seconds / CLIP_SECONDS - 1e-3))
+        edges = [min(1.0, piece * CLIP_SECONDS / seconds) if seconds else 0.0 for piece in range(pieces)] + [1.0]
+        for left, right in pairwise(edges):
+            start, end = shot.start_frame + round(left * frames), shot.start_frame + round(right * frames)
+            if end > start:
+                yield ClipSpan(number, start, end, shot.start_s + left * seconds, shot.start_s + right * seconds)

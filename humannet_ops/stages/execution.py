@@ -1,0 +1,254 @@
+"""Running stages: the same four functions for Airflow tasks and for the command line."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import logging
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from humannet_ops.catalog import discovery, migrations, planning, recording
+from humannet_ops.catalog.connection import Connection, connect, transaction
+from humannet_ops.catalog.planning import Work
+from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
+from humannet_ops.domain.identifiers import new_run_id
+from humannet_ops.domain.outcome import Outcome, Reason, SubjectError
+from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected
+from humannet_ops.settings import REPOSITORY, settings
+from humannet_ops.sources import config as source_config
+from humannet_ops.sources import folder
+from humannet_ops.stages import registry
+from humannet_ops.stages.protocol import Context
+from humannet_ops.storage import StoreError, open_store
+
+__all__ = ["TaskIdentity", "discover", "due_partitions", "plan", "record_task_failure", "register", "run_shard"]
+
+logger = logging.getLogger(__name__)
+
+
+class PlanOutdatedError(Exception):
+    """A shard was planned for a stage version that no longer counts."""
+
+
+def register() -> None:
+    """Write this code's stages, reasons and models into the catalog."""
+    migrations.register(registry.specs(), registry.versions())
+    with connect() as link, transaction(link):
+        for role, model in registry.models().items():
+            recording.record_model_release(
+                link,
+                role=role,
+                release=model.release,
+                sha256=model.sha256,
+                license=model.licence,
+                origin=model.origin,
+            )
+
+
+def person() -> TaskIdentity:
+    """Return who works when no Airflow task does."""
+    return TaskIdentity(worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+def discover(source: str, partition_key: str, identity: TaskIdentity) -> dict[str, int]:
+    """Look through a source and record what is new or changed.
+
+    Args:
+        source: A file's name in ``dags/sources``, without ``.yaml``.
+        partition_key: The crawl day, YYYY-MM-DD, that new videos belong to.
+        identity: Who asks, for the log.
+
+    Returns:
+        How many entries are new, changed and known.
+    """
+    config = source_config.load(source)
+    found = discovery.record_entries(
+        config.source, config.kind, str(config.folder()), partition_key, folder.entries(config), folder.digest
+    )
+    logger.info("%s, %s: %s (%s)", source, partition_key, found, identity.worker)
+    return {"new": found.new, "changed": found.changed, "known": found.known}
+
+
+def plan(
+    stage: str,
+    partition_key: str,
+    identity: TaskIdentity,
+    source: str | None = None,
+    video_id: str | None = None,
+) -> list[dict[str, str]]:
+    """Pack what is due at a stage in a partition into shards.
+
+    Returns:
+        One ``{"shard_id": ..., "label": ...}`` a shard, at most 1,000: Airflow maps over them.
+    """
+    register()
+    shards = planning.plan_shards(
+        registry.spec(stage),
+        registry.versions(),
+        partition_key,
+        shard_seconds=settings().shard_seconds,
+        max_attempts=settings().max_attempts,
+        source=source,
+        video_id=video_id,
+        dag_id=identity.dag_id,
+        run_id=identity.run_id,
+    )
+    logger.info("%s, %s: %d shards due", stage, partition_key, len(shards))
+    return [{"shard_id": shard.shard_id, "label": shard.label} for shard in shards]
+
+
+def due_partitions() -> list[str]:
+    """Return the crawl days that still have work, oldest first."""
+    return planning.due_partitions(settings().max_attempts)
+
+
+def run_shard(shard_id: str, identity: TaskIdentity) -> dict[str, int]:
+    """Run one shard's stage over those of its subjects that have no final outcome yet.
+
+    Returns:
+        How many subjects were kept, rejected and failed. A failed subject does not fail the shard.
+
+    Raises:
+        PlanOutdatedError: the stage's version changed since the shard was planned.
+        CatalogError: the catalog is gone; what was recorded stands, the rest is done by the next try.
+    """
+    with connect() as link:
+        shard = planning.get_shard(link, shard_id)
+        link.rollback()
+        if shard.stage_version != (current := registry.versions()[shard.stage]):
+            raise PlanOutdatedError(
+                f"shard {shard_id} was planned for {shard.stage} {shard.stage_version}, which is now {current}. "
+                "Run the plan task again."
+            )
+        run = StageRun(new_run_id(), shard)
+        recording.start_run(link, run, identity, code_revision())
+        try:
+            counts = _run(link, run)
+        except BaseException as error:
+            # a new connection: the old one may be what broke
+            with connect() as other:
+                recording.end_run(other, run, f"{type(error).__name__}: {error}")
+            raise
+        recording.end_run(link, run)
+    return {outcome.value: counts[outcome] for outcome in Outcome}
+
+
+def _run(link: Connection, run: StageRun) -> Counter[Outcome]:
+    spec = registry.spec(run.shard.stage)
+    work = list(planning.open_work(link, run.shard, spec, settings().max_attempts))
+    link.rollback()
+    counts: Counter[Outcome] = Counter()
+    if not work:
+        return counts
+    with tempfile.TemporaryDirectory(prefix="humannet-", dir=_scratch()) as scratch:
+        context = Context(settings(), open_store(), registry.models(), Path(scratch))
+        stage = registry.open_stage(spec.name, context)
+        if spec.whole_partition:
+            counts.update(_compare(link, run, stage, work))
+        else:
+            for item in work:
+                counts[_process(link, run, stage, item)] += 1
+                _empty(context.scratch)
+    return counts
+
+
+def _scratch() -> Path:
+    folder = settings().home / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _empty(scratch: Path) -> None:
+    for path in scratch.iterdir():
+        path.unlink()
+
+
+def _compare(link: Connection, run: StageRun, stage: Any, work: Iterable[Work]) -> Iterator[Outcome]:
+    """Judge all subjects together, in one transaction: either all of it is seen or nothing."""
+    with transaction(link):
+        clock = _Clock()
+        for subject, result in stage.compare([item.subject for item in work], link, run):
+            _record(link, run, subject, result, clock)
+            clock = _Clock()
+            yield result.outcome
+
+
+def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome:
+    clock = _Clock()
+    subject_id = item.subject.subject_id
+    if item.attempts >= settings().max_attempts:
+        message = (
+            f"the worker died in {run.shard.stage} on each of {item.attempts} tries. Read its log; `humannet retry`."
+        )
+        result = failed(Reason.CRASHED, message)
+    else:
+        recording.begin_attempt(link, run, subject_id)
+        result = _guarded(stage, item.subject)
+    logger.info("%s %s: %s %s", run.shard.stage, subject_id, result.outcome, result.reason or "")
+    with transaction(link):
+        _record(link, run, item.subject, result, clock)
+    return result.outcome
+
+
+def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
+    """Turn what goes wrong with one subject into its outcome."""
+    try:
+        result: Result = stage.process(subject)
+    except SubjectError as error:
+        if error.reason.outcome is Outcome.REJECTED:
+            return rejected(error.reason, detail={"message": str(error)})
+        return failed(error.reason, str(error))
+    except StoreError as error:
+        return failed(Reason.STORE_UNAVAILABLE, str(error))
+    except OSError as error:
+        reason = Reason.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Reason.ERROR
+        logger.exception("%s", subject.subject_id)
+        return failed(reason, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        logger.exception("%s", subject.subject_id)
+        return failed(Reason.ERROR, f"{type(error).__name__}: {error}")
+    return result
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.started_at, self._start = datetime.datetime.now(datetime.UTC), time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def _record(
+    link: Connection, run: StageRun, subject: VideoSubject | ClipSubject, result: Result, clock: _Clock
+) -> None:
+    video_id = subject.video_id if isinstance(subject, VideoSubject) else subject.video.video_id
+    recording.record(
+        link, run, subject.subject_id, video_id, result, started_at=clock.started_at, seconds=clock.seconds()
+    )
+
+
+@cache
+def code_revision() -> str:
+    """Return this checkout's git revision, ``+dirty`` where files differ from it; without git the package's version."""
+    from humannet_ops import __version__
+
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return described.stdout.strip()

@@ -1,0 +1,137 @@
+-- name: lock_plan
+-- Planning one stage of one partition takes turns, so that no subject lands in two fresh shards.
+SELECT pg_advisory_xact_lock(hashtext('plan'), hashtext(:stage || ' ' || :partition_key));
+
+-- name: plan_video_shards
+-- What is due = videos without an outcome at the stage's version (or with a failure that may be tried again) whose
+-- needs are met. Packed in order into shards of about :shard_seconds of video, at most 1000 of them.
+WITH due AS (
+    SELECT v.video_id AS subject_id, v.video_id, coalesce(v.title, v.origin_uri) AS label,
+           greatest(coalesce(v.duration_s, 60), 2) AS seconds
+    FROM videos v
+    WHERE v.partition_key = :partition_key
+      AND (:source::text IS NULL OR v.source = :source)
+      AND (:video_id::text IS NULL OR v.video_id = :video_id)
+      AND NOT EXISTS (
+          SELECT FROM outcomes o
+          LEFT JOIN attempts a USING (stage, stage_version, subject_id)
+          WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = v.video_id
+            AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
+      )
+      AND NOT EXISTS (
+          SELECT FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
+          WHERE NOT EXISTS (
+              SELECT FROM outcomes o
+              WHERE o.stage = need.stage AND o.stage_version = need.version
+                AND o.subject_id = v.video_id AND o.outcome = 'kept'
+          )
+      )
+), packed AS (
+    SELECT *, CASE WHEN :whole_partition THEN 0 ELSE floor(
+        (sum(seconds) OVER (ORDER BY video_id) - seconds)
+        / greatest(:shard_seconds::float8, sum(seconds) OVER () / 999)) END AS bin
+    FROM due
+)
+SELECT subject_id, label, bin::int AS bin FROM packed ORDER BY bin, video_id;
+
+-- name: plan_clip_shards
+-- The same for clips. A video's clips stay together, so that what was measured on it is read once.
+WITH due AS (
+    SELECT c.clip_id AS subject_id, c.video_id, coalesce(v.title, v.origin_uri) AS label,
+           greatest(c.end_s - c.start_s, 0.1) AS seconds, c.start_frame
+    FROM videos v
+    JOIN clips c ON c.video_id = v.video_id AND c.retired_at IS NULL
+    WHERE v.partition_key = :partition_key
+      AND (:source::text IS NULL OR v.source = :source)
+      AND (:video_id::text IS NULL OR v.video_id = :video_id)
+      AND NOT EXISTS (
+          SELECT FROM outcomes o
+          LEFT JOIN attempts a USING (stage, stage_version, subject_id)
+          WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = c.clip_id
+            AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
+      )
+      AND NOT EXISTS (
+          SELECT FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
+          WHERE NOT EXISTS (
+              SELECT FROM outcomes o
+              WHERE o.stage = need.stage AND o.stage_version = need.version
+                AND o.subject_id IN (c.clip_id, c.video_id) AND o.outcome = 'kept'
+          )
+      )
+), by_video AS (
+    SELECT video_id, sum(seconds) AS seconds FROM due GROUP BY video_id
+), packed AS (
+    SELECT video_id, CASE WHEN :whole_partition THEN 0 ELSE floor(
+        (sum(seconds) OVER (ORDER BY video_id) - seconds)
+        / greatest(:shard_seconds::float8, sum(seconds) OVER () / 999)) END AS bin
+    FROM by_video
+)
+SELECT due.subject_id, due.label, packed.bin::int AS bin
+FROM due JOIN packed USING (video_id)
+ORDER BY packed.bin, due.video_id, due.start_frame, due.subject_id;
+
+-- name: insert_shard!
+INSERT INTO shards (shard_id, stage, stage_version, partition_key, label, dag_id, run_id)
+VALUES (:shard_id, :stage, :version, :partition_key, :label, :dag_id, :run_id);
+
+-- name: insert_shard_subjects!
+INSERT INTO shard_subjects (shard_id, ordinal, subject_id) VALUES %s;
+
+-- name: get_shard^
+SELECT shard_id, stage, stage_version, partition_key, label FROM shards WHERE shard_id = :shard_id;
+
+-- name: shard_videos
+-- The shard's videos that still have no final outcome, in planned order. Finished ones are not done twice.
+SELECT v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
+       v.fps, coalesce(t.attempts, 0) AS attempts
+FROM shard_subjects s
+JOIN videos v ON v.video_id = s.subject_id
+LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
+WHERE s.shard_id = :shard_id
+  AND NOT EXISTS (
+      SELECT FROM outcomes o
+      WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = s.subject_id
+        AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(t.attempts, 0) < :max_attempts)
+  )
+ORDER BY s.ordinal;
+
+-- name: shard_clips
+SELECT c.clip_id, c.shot, c.start_frame, c.end_frame, c.start_s, c.end_s,
+       v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
+       v.fps, coalesce(t.attempts, 0) AS attempts
+FROM shard_subjects s
+JOIN clips c ON c.clip_id = s.subject_id
+JOIN videos v ON v.video_id = c.video_id
+LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
+WHERE s.shard_id = :shard_id
+  AND NOT EXISTS (
+      SELECT FROM outcomes o
+      WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = s.subject_id
+        AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(t.attempts, 0) < :max_attempts)
+  )
+ORDER BY s.ordinal;
+
+-- name: subject_inputs
+-- What earlier stages stored for these subjects, at the versions that count now.
+SELECT a.subject_id, f.kind, f.sha256, f.uri, f.bytes, f.media_type
+FROM outcome_artifacts a
+JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version
+JOIN artifacts f ON f.uri = a.uri
+WHERE a.subject_id = ANY(:subject_ids);
+
+-- name: due_partitions
+-- Crawl days that still have a video or clip on its way.
+SELECT DISTINCT v.partition_key
+FROM videos v JOIN v_videos p USING (video_id)
+WHERE p.status = 'pending'
+UNION
+SELECT DISTINCT v.partition_key
+FROM outcomes o
+JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+JOIN videos v ON v.video_id = o.video_id
+LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
+WHERE o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts
+ORDER BY partition_key;
+
+-- name: partition_of$
+SELECT partition_key FROM videos WHERE video_id = :video_id;

@@ -1,0 +1,98 @@
+-- name: funnel
+SELECT stage, outcome, reason, videos, clips, hours FROM v_funnel;
+
+-- name: ledger^
+SELECT count(*) AS videos,
+       count(*) FILTER (WHERE status = 'kept') AS kept,
+       count(*) FILTER (WHERE status = 'rejected') AS rejected,
+       count(*) FILTER (WHERE status = 'failed') AS failed,
+       count(*) FILTER (WHERE status = 'pending') AS pending,
+       coalesce(sum(duration_s), 0) / 3600 AS hours
+FROM v_videos
+WHERE :source::text IS NULL OR source = :source;
+
+-- name: clip_ledger^
+SELECT count(*) AS clips,
+       count(*) FILTER (WHERE status = 'kept') AS kept,
+       count(*) FILTER (WHERE status = 'rejected') AS rejected,
+       count(*) FILTER (WHERE status = 'failed') AS failed,
+       count(*) FILTER (WHERE status = 'pending') AS pending,
+       coalesce(sum(duration_s) FILTER (WHERE status = 'kept'), 0) / 3600 AS kept_hours
+FROM v_clips
+WHERE :source::text IS NULL OR source = :source;
+
+-- name: video_reasons
+SELECT status, reason, count(*) AS videos, min(title) AS example
+FROM v_videos
+WHERE :source::text IS NULL OR source = :source
+GROUP BY status, reason ORDER BY status, reason;
+
+-- name: lineage
+SELECT * FROM v_lineage WHERE clip_id = :clip_id ORDER BY seq;
+
+-- name: clip^
+SELECT * FROM v_clips WHERE clip_id = :clip_id;
+
+-- name: video^
+SELECT * FROM v_videos WHERE video_id = :video_id;
+
+-- name: video_outcomes
+-- Everything decided about a video and its clips, at the versions that count.
+SELECT o.stage, o.subject_id, o.outcome, o.reason, o.scores, o.detail, o.policy_version, o.model_releases, o.seconds,
+       o.recorded_at
+FROM current_outcomes o
+WHERE o.video_id = :video_id AND (:clip_id::text IS NULL OR o.subject_id IN (:clip_id, :video_id))
+ORDER BY o.ordinal, o.subject_id;
+
+-- name: failures
+SELECT o.stage, o.subject_id, o.video_id, v.title, o.reason, o.detail ->> 'error' AS error, o.retryable,
+       coalesce(a.attempts, 0) AS attempts
+FROM current_outcomes o
+JOIN videos v USING (video_id)
+LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
+WHERE o.outcome = 'failed'
+ORDER BY o.ordinal, v.title, o.subject_id;
+
+-- name: forget_failures!
+-- `humannet retry`: failed subjects become due again, with all their attempts.
+WITH chosen AS (
+    SELECT o.stage, o.subject_id, o.stage_version
+    FROM outcomes o
+    JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+    WHERE o.outcome = 'failed'
+      AND (:stage::text IS NULL OR o.stage = :stage)
+      AND (:video_id::text IS NULL OR o.video_id = :video_id)
+      AND (:reason::text IS NULL OR o.reason = :reason)
+), reset AS (
+    DELETE FROM attempts a USING chosen c
+    WHERE (a.stage, a.subject_id, a.stage_version) = (c.stage, c.subject_id, c.stage_version)
+)
+DELETE FROM outcomes o USING chosen c
+WHERE (o.stage, o.subject_id, o.stage_version) = (c.stage, c.subject_id, c.stage_version);
+
+-- name: stage_versions
+SELECT stage, version, subject, queue FROM stages ORDER BY ordinal;
+
+-- name: artifact_uris
+SELECT uri FROM artifacts ORDER BY uri;
+
+-- name: missing_needs
+-- For `humannet stage run`: which earlier stages have not kept this video.
+SELECT need.stage
+FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
+WHERE NOT EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.stage = need.stage AND o.stage_version = need.version AND o.video_id = :video_id AND o.outcome = 'kept'
+);
+
+-- name: videos
+SELECT video_id, source, title, status, reason, duration_s, width, height, fps
+FROM v_videos
+WHERE :source::text IS NULL OR source = :source
+ORDER BY source, title, video_id;
+
+-- name: migration$
+SELECT version_num FROM alembic_version;
+
+-- name: is_migrated$
+SELECT to_regclass('alembic_version') IS NOT NULL;

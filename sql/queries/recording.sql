@@ -1,0 +1,79 @@
+-- name: start_run!
+INSERT INTO stage_runs
+    (stage_run_id, shard_id, stage, stage_version, dag_id, run_id, task_id, map_index, try_number, worker, queue,
+     code_revision)
+VALUES
+    (:stage_run_id, :shard_id, :stage, :version, :dag_id, :run_id, :task_id, :map_index, :try_number, :worker, :queue,
+     :code_revision);
+
+-- name: end_run!
+UPDATE stage_runs SET ended_at = now(), status = :status, error = :error WHERE stage_run_id = :stage_run_id;
+
+-- name: begin_attempt$
+INSERT INTO attempts (stage, stage_version, subject_id) VALUES (:stage, :version, :subject_id)
+ON CONFLICT (stage, subject_id, stage_version)
+DO UPDATE SET attempts = attempts.attempts + 1, last_at = now()
+RETURNING attempts;
+
+-- name: record_outcome$
+-- The first final outcome stands; only a failure is ever replaced. No row back means that another run was first.
+INSERT INTO outcomes
+    (stage, stage_version, subject_id, video_id, outcome, reason, retryable, scores, detail, policy_version,
+     model_releases, stage_run_id, started_at, seconds)
+VALUES
+    (:stage, :version, :subject_id, :video_id, :outcome, :reason, :retryable, :scores, :detail, :policy_version,
+     :model_releases, :stage_run_id, :started_at, :seconds)
+ON CONFLICT (stage, subject_id, stage_version) DO UPDATE SET
+    outcome = excluded.outcome, reason = excluded.reason, retryable = excluded.retryable, scores = excluded.scores,
+    detail = excluded.detail, policy_version = excluded.policy_version, model_releases = excluded.model_releases,
+    stage_run_id = excluded.stage_run_id, started_at = excluded.started_at, seconds = excluded.seconds,
+    recorded_at = now()
+WHERE outcomes.outcome = 'failed'
+RETURNING subject_id;
+
+-- name: insert_artifact!
+INSERT INTO artifacts (uri, sha256, kind, bytes, media_type)
+VALUES (:uri, :sha256, :kind, :bytes, :media_type)
+ON CONFLICT (uri) DO NOTHING;
+
+-- name: insert_outcome_artifact!
+INSERT INTO outcome_artifacts (stage, subject_id, stage_version, kind, uri)
+VALUES (:stage, :subject_id, :version, :kind, :uri)
+ON CONFLICT (stage, subject_id, stage_version, kind) DO UPDATE SET uri = excluded.uri;
+
+-- name: update_video_file!
+UPDATE videos
+SET sha256 = :sha256, bytes = :bytes, container = :container, codec = :codec, duration_s = :duration_s,
+    width = :width, height = :height, fps = :fps, has_audio = :has_audio, probe = :probe
+WHERE video_id = :video_id;
+
+-- name: insert_clip!
+INSERT INTO clips (clip_id, video_id, shot, start_frame, end_frame, start_s, end_s, analyse_version)
+VALUES (:clip_id, :video_id, :shot, :start_frame, :end_frame, :start_s, :end_s, :version)
+ON CONFLICT (clip_id) DO UPDATE
+SET shot = excluded.shot, start_s = excluded.start_s, end_s = excluded.end_s,
+    analyse_version = excluded.analyse_version, retired_at = NULL;
+
+-- name: retire_clips!
+UPDATE clips SET retired_at = now()
+WHERE video_id = :video_id AND analyse_version <> :version AND retired_at IS NULL;
+
+-- name: delete_fingerprints!
+DELETE FROM fingerprints WHERE video_id = :video_id;
+
+-- name: insert_fingerprints!
+INSERT INTO fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) VALUES %s;
+
+-- name: insert_annotation!
+INSERT INTO annotations (clip_id, kind, stage, stage_version, model_release, value, uri)
+VALUES (:clip_id, :kind, :stage, :version, :model_release, :value, :uri)
+ON CONFLICT (clip_id, kind, stage_version, model_release) DO UPDATE SET value = excluded.value, uri = excluded.uri;
+
+-- name: insert_task_failure!
+INSERT INTO task_failures (dag_id, run_id, task_id, map_index, try_number, error)
+VALUES (:dag_id, :run_id, :task_id, :map_index, :try_number, :error);
+
+-- name: fail_open_runs!
+-- A task that Airflow declared dead left its stage run open.
+UPDATE stage_runs SET ended_at = now(), status = 'failed', error = :error
+WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND map_index = :map_index AND status = 'running';

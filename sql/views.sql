@@ -1,0 +1,146 @@
+-- The SQL contract, version 1. Columns are only ever added; see sql/README.md.
+
+-- Outcomes at the stage versions that count now.
+CREATE VIEW current_outcomes AS
+SELECT o.*, s.ordinal, s.subject
+FROM outcomes o
+JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version;
+
+-- The first thing that ended a video before it had clips to judge.
+CREATE VIEW video_verdicts AS
+SELECT DISTINCT ON (subject_id) subject_id AS video_id, outcome, reason
+FROM current_outcomes
+WHERE subject = 'video' AND outcome <> 'kept'
+ORDER BY subject_id, ordinal;
+
+CREATE VIEW v_clips AS
+SELECT
+    c.clip_id,
+    c.video_id,
+    v.source,
+    v.origin_uri,
+    c.start_s,
+    c.end_s,
+    c.end_s - c.start_s AS duration_s,
+    CASE
+        WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
+        WHEN ended.outcome IS NOT NULL THEN ended.outcome
+        WHEN passed.stages = (SELECT count(*) FROM stages) THEN 'kept'
+        ELSE 'pending'
+    END AS status,
+    CASE WHEN verdict.outcome IS NOT NULL THEN verdict.reason ELSE ended.reason END AS reason,
+    decide.detail ->> 'viewpoint' AS viewpoint,
+    coalesce(decide.scores, '{}') || coalesce(annotate.scores, '{}') AS scores,
+    clip_file.uri AS artifact_uri,
+    v.license
+FROM clips c
+JOIN videos v USING (video_id)
+LEFT JOIN video_verdicts verdict ON verdict.video_id = c.video_id
+LEFT JOIN LATERAL (
+    SELECT o.outcome, o.reason FROM current_outcomes o
+    WHERE o.subject_id = c.clip_id AND o.outcome <> 'kept'
+    ORDER BY o.ordinal LIMIT 1
+) ended ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS stages FROM current_outcomes o
+    WHERE o.subject_id IN (c.clip_id, c.video_id) AND o.outcome = 'kept'
+) passed ON true
+LEFT JOIN current_outcomes decide ON decide.stage = 'decide' AND decide.subject_id = c.clip_id
+LEFT JOIN current_outcomes annotate ON annotate.stage = 'annotate' AND annotate.subject_id = c.clip_id
+LEFT JOIN current_outcomes cut ON cut.stage = 'cut' AND cut.subject_id = c.clip_id
+LEFT JOIN outcome_artifacts clip_file
+    ON clip_file.stage = 'cut' AND clip_file.subject_id = c.clip_id
+    AND clip_file.stage_version = cut.stage_version AND clip_file.kind = 'clip'
+WHERE c.retired_at IS NULL;
+
+CREATE VIEW v_videos AS
+SELECT
+    v.video_id,
+    v.source,
+    v.origin_uri,
+    v.title,
+    v.license,
+    v.sha256,
+    v.duration_s,
+    v.width,
+    v.height,
+    v.fps,
+    CASE
+        WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
+        WHEN coalesce(clip.pending, 1) > 0 THEN 'pending'
+        WHEN clip.kept > 0 THEN 'kept'
+        WHEN clip.failed > 0 THEN 'failed'
+        ELSE 'rejected'
+    END AS status,
+    CASE
+        WHEN verdict.outcome IS NOT NULL THEN verdict.reason
+        WHEN coalesce(clip.pending, 1) > 0 OR clip.kept > 0 THEN NULL
+        ELSE main.reason
+    END AS reason
+FROM videos v
+LEFT JOIN video_verdicts verdict USING (video_id)
+LEFT JOIN LATERAL (
+    SELECT
+        CASE WHEN count(*) = 0 THEN 1 ELSE count(*) FILTER (WHERE status = 'pending') END AS pending,
+        count(*) FILTER (WHERE status = 'kept') AS kept,
+        count(*) FILTER (WHERE status = 'failed') AS failed
+    FROM v_clips WHERE v_clips.video_id = v.video_id
+) clip ON verdict.outcome IS NULL
+LEFT JOIN LATERAL (
+    -- what ended most of its seconds; a failure before a rejection, because a failure asks for a person
+    SELECT c.reason FROM v_clips c
+    WHERE c.video_id = v.video_id AND c.status IN ('rejected', 'failed')
+    GROUP BY c.status, c.reason
+    ORDER BY c.status, sum(c.duration_s) DESC, c.reason LIMIT 1
+) main ON verdict.outcome IS NULL;
+
+CREATE VIEW v_lineage AS
+SELECT
+    c.clip_id,
+    row_number() OVER (PARTITION BY c.clip_id ORDER BY s.ordinal, o.recorded_at, a.kind) AS seq,
+    o.stage,
+    o.stage_version,
+    o.outcome,
+    o.reason,
+    o.scores,
+    o.policy_version,
+    o.model_releases,
+    r.dag_id,
+    r.run_id,
+    r.task_id,
+    r.try_number,
+    r.worker,
+    r.queue,
+    o.started_at,
+    o.seconds,
+    r.code_revision,
+    a.uri AS artifact_uri,
+    f.sha256 AS artifact_sha256
+FROM clips c
+JOIN outcomes o ON o.video_id = c.video_id AND o.subject_id IN (c.clip_id, c.video_id)
+JOIN stages s ON s.stage = o.stage
+JOIN stage_runs r USING (stage_run_id)
+LEFT JOIN outcome_artifacts a
+    ON a.stage = o.stage AND a.subject_id = o.subject_id AND a.stage_version = o.stage_version
+LEFT JOIN artifacts f ON f.uri = a.uri;
+
+CREATE VIEW v_funnel AS
+SELECT
+    o.stage,
+    o.outcome,
+    o.reason,
+    count(DISTINCT o.video_id) AS videos,
+    count(c.clip_id) AS clips,
+    coalesce(sum(CASE WHEN o.subject = 'clip' THEN c.end_s - c.start_s ELSE v.duration_s END), 0) / 3600 AS hours
+FROM current_outcomes o
+JOIN videos v USING (video_id)
+LEFT JOIN clips c ON c.clip_id = o.subject_id
+WHERE c.retired_at IS NULL
+GROUP BY o.ordinal, o.stage, o.outcome, o.reason
+ORDER BY o.ordinal, o.outcome, o.reason;
+
+CREATE VIEW v_annotations AS
+SELECT a.clip_id, a.kind, a.model_release, a.value, a.uri AS artifact_uri
+FROM annotations a
+JOIN clips c ON c.clip_id = a.clip_id AND c.retired_at IS NULL
+JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version;
