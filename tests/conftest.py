@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
+from sqlalchemy.engine import make_url
 
-from humannet_ops.settings import REPOSITORY
+from humannet_ops.catalog import migrations
+from humannet_ops.local import postgres
+from humannet_ops.settings import REPOSITORY, settings
+from humannet_ops.stages import registry
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +23,60 @@ def corpus() -> Path:
     if not (folder / "MANIFEST.tsv").exists():
         pytest.skip("../shared/corpus is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One real Postgres for the whole test run."""
+    home = tmp_path_factory.mktemp("postgres")
+    postgres.start(home)
+    yield home
+    postgres.stop(home)
+
+
+def forget_settings() -> None:
+    """Make the next reader see the environment anew."""
+    for cached in (settings, registry.models, registry.specs, registry.versions):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def new_database(postgres_home: Path) -> Iterator[object]:
+    """A function that makes an empty database and returns its URL; all are dropped afterwards."""
+    made: list[str] = []
+    admin = psycopg2.connect(
+        **make_url(postgres.url(postgres_home, "catalog")).translate_connect_args(database="dbname", username="user")
+        | {"dbname": "postgres", "user": "postgres", "host": str(postgres.socket_directory(postgres_home))}
+    )
+    admin.autocommit = True
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        with admin.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} OWNER catalog")
+        made.append(name)
+        link = psycopg2.connect(dbname=name, user="postgres", host=str(postgres.socket_directory(postgres_home)))
+        with link, link.cursor() as cursor:
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        link.close()
+        return postgres.url(postgres_home, "catalog").replace("/catalog?", f"/{name}?")
+
+    yield make
+    with admin.cursor() as cursor:
+        for name in made:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, new_database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A HUMANNET_HOME of its own with a migrated, empty catalog; the installed models are those of the real home."""
+    models = settings().models
+    monkeypatch.setenv("HUMANNET_MODELS_DIR", str(models))
+    monkeypatch.setenv("HUMANNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HUMANNET_CATALOG_URL", new_database())
+    forget_settings()
+    migrations.upgrade()
+    yield tmp_path / "home"
+    monkeypatch.undo()
+    forget_settings()

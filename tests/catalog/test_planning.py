@@ -1,0 +1,270 @@
+"""Work is found, not remembered: what is due follows from outcomes, versions and attempts alone."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from humannet_ops.catalog import migrations, planning, reading, recording
+from humannet_ops.catalog.connection import connect, transaction
+from humannet_ops.catalog.discovery import Discovery, Entry, record_entries
+from humannet_ops.domain.identifiers import new_run_id
+from humannet_ops.domain.outcome import Reason
+from humannet_ops.domain.records import (
+    Annotation,
+    Artifact,
+    ClipSpan,
+    ClipSubject,
+    Fingerprint,
+    Result,
+    VideoFile,
+    VideoSubject,
+    failed,
+    kept,
+    rejected,
+)
+from humannet_ops.domain.stage import StageSpec, stage_versions
+
+DAY = "2026-01-01"
+
+
+def pipeline(analyse_revision: int = 1) -> dict[str, StageSpec]:
+    """Four stages that have every kind of edge: a gate, a data edge, video to clip, and a gate without data."""
+    return {
+        spec.name: spec
+        for spec in (
+            StageSpec("fetch", "video", 1, "crawl"),
+            StageSpec("analyse", "video", analyse_revision, "cpu", ("fetch",), ("fetch",)),
+            StageSpec("decide", "clip", 1, "cpu", ("analyse",), ("analyse",)),
+            StageSpec("cut", "clip", 1, "cpu", ("decide",), ("fetch",)),
+        )
+    }
+
+
+class Platform:
+    """The catalog's planning and recording, driven as the executor drives them."""
+
+    def __init__(self, specs: dict[str, StageSpec]) -> None:
+        self.specs, self.versions = specs, stage_versions(tuple(specs.values()))
+        migrations.register(tuple(specs.values()), self.versions)
+
+    def plan(self, stage: str, key: str = DAY, seconds: float = 1e9) -> list[planning.Shard]:
+        return planning.plan_shards(self.specs[stage], self.versions, key, shard_seconds=seconds, max_attempts=3)
+
+    def run(self, stage: str, work: Callable[[VideoSubject | ClipSubject], Result], key: str = DAY) -> list[str]:
+        """Run all that is due and return the subjects' titles or spans."""
+        done = []
+        for shard in self.plan(stage, key):
+            done += [self._label(subject) for subject in self.execute(shard, work)]
+        return sorted(done)
+
+    def execute(
+        self, shard: planning.Shard, work: Callable[[VideoSubject | ClipSubject], Result]
+    ) -> Iterator[VideoSubject | ClipSubject]:
+        with connect() as link:
+            run = recording.StageRun(new_run_id(), shard)
+            recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
+            for item in list(planning.open_work(link, shard, self.specs[shard.stage], 3)):
+                recording.begin_attempt(link, run, item.subject.subject_id)
+                video = item.subject if isinstance(item.subject, VideoSubject) else item.subject.video
+                with transaction(link):
+                    recording.record(
+                        link, run, item.subject.subject_id, video.video_id, work(item.subject),
+                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.5,
+                    )  # fmt: skip
+                yield item.subject
+            recording.end_run(link, run)
+
+    @staticmethod
+    def _label(subject: VideoSubject | ClipSubject) -> str:
+        if isinstance(subject, VideoSubject):
+            return subject.title or ""
+        return f"{subject.video.title}:{subject.start_frame}-{subject.end_frame}"
+
+
+def discover(*names: str, signature: str = "1", key: str = DAY, sha256: str | None = None) -> Discovery:
+    entries = [Entry(f"file:///{name}", signature, name) for name in names]
+    return record_entries("videos", "folder", "/videos", key, iter(entries), lambda _uri: sha256)
+
+
+def fetched(subject: VideoSubject | ClipSubject) -> Result:
+    assert isinstance(subject, VideoSubject)
+    file = VideoFile(f"sha-{subject.title}", 1, "mp4", "h264", 20.0, 640, 480, 30.0, False)
+    stored = Artifact("video", file.sha256, f"file:///store/{subject.title}", 1, "video/mp4")
+    return kept(records=(file,), artifacts=(stored,))
+
+
+def analysed(*spans: tuple[int, int]) -> Callable[[VideoSubject | ClipSubject], Result]:
+    clips = tuple(ClipSpan(0, start, end, start / 30, end / 30) for start, end in spans)
+    return lambda _subject: kept(records=(*clips, Fingerprint(0.0, 2**64 - 1, 1)))
+
+
+def keep(_subject: VideoSubject | ClipSubject) -> Result:
+    return kept()
+
+
+@pytest.fixture
+def platform(home) -> Platform:
+    return Platform(pipeline())
+
+
+def test_each_stage_gets_what_the_one_before_kept_and_nothing_twice(platform: Platform) -> None:
+    discover("a", "b", "c")
+    assert platform.run("analyse", keep) == []
+    assert platform.run("fetch", fetched) == ["a", "b", "c"]
+    assert platform.run("fetch", fetched) == []
+    assert platform.run("analyse", analysed((0, 300), (300, 600))) == ["a", "b", "c"]
+    assert platform.run("decide", lambda s: kept() if s.start_frame == 0 else rejected(Reason.NO_MOTION)) != []
+    assert platform.run("cut", keep) == ["a:0-300", "b:0-300", "c:0-300"]
+    assert platform.run("cut", keep) == []
+    statuses = set(reading.ask("select title, status, reason from v_videos")[1])
+    assert statuses == {("a", "kept", None), ("b", "kept", None), ("c", "kept", None)}
+    assert set(reading.ask("select start_s, status, reason from v_clips")[1]) == {
+        (0.0, "kept", None),
+        (10.0, "rejected", "no_motion"),
+    }
+
+
+def test_a_new_version_is_due_with_all_that_reads_it_and_nothing_else(platform: Platform) -> None:
+    discover("a")
+    platform.run("fetch", fetched)
+    platform.run("analyse", analysed((0, 300), (300, 600)))
+    platform.run("decide", keep)
+    platform.run("cut", keep)
+    newer = Platform(pipeline(analyse_revision=2))
+    assert newer.run("fetch", fetched) == []
+    assert newer.run("analyse", analysed((0, 300), (300, 500))) == ["a"]
+    assert newer.run("decide", keep) == ["a:0-300", "a:300-500"]
+    # the clip with the same frames is the same clip: it is not encoded again
+    assert newer.run("cut", keep) == ["a:300-500"]
+    assert sorted(reading.ask("select start_s::int, round(end_s::numeric, 2)::float from v_clips")[1]) == [
+        (0, 10.0),
+        (10, 16.67),
+    ]
+
+
+def test_a_failure_is_tried_again_up_to_its_limit_and_then_shown(platform: Platform) -> None:
+    discover("a", "b")
+
+    def work(subject: VideoSubject | ClipSubject) -> Result:
+        return failed(Reason.TIMED_OUT, "too slow") if subject.title == "a" else failed(Reason.UNREADABLE, "no video")
+
+    assert platform.run("fetch", work) == ["a", "b"]
+    assert platform.run("fetch", work) == ["a"]
+    assert platform.run("fetch", work) == ["a"]
+    assert platform.run("fetch", work) == []
+    assert [(row["title"], row["attempts"], row["error"]) for row in reading.rows("failures")] == [
+        ("a", 3, "too slow"),
+        ("b", 1, "no video"),
+    ]
+    assert reading.forget_failures(stage=None, video_id=None, reason="timed_out") == 1
+    assert platform.run("fetch", fetched) == ["a"]
+
+
+def test_the_first_of_two_runs_of_one_shard_wins(platform: Platform) -> None:
+    discover("a")
+    (shard,) = platform.plan("fetch")
+    first, second = (
+        platform.execute(shard, fetched),
+        platform.execute(
+            planning.Shard(shard.shard_id, shard.stage, shard.stage_version, shard.partition_key, shard.label),
+            lambda _s: rejected(Reason.NO_VIDEO),
+        ),
+    )
+    assert len(list(first)) == 1
+    assert len(list(second)) == 0
+    assert list(reading.ask("select outcome from outcomes")[1]) == [("kept",)]
+
+
+def test_a_late_result_of_a_slower_run_changes_nothing(platform: Platform) -> None:
+    discover("a")
+    (shard,) = platform.plan("fetch")
+    with connect() as link:
+        run = recording.StageRun("slow", shard)
+        recording.start_run(link, run, recording.TaskIdentity("slow"), "revision")
+        (item,) = planning.open_work(link, shard, platform.specs["fetch"], 3)
+        list(platform.execute(shard, fetched))
+        with transaction(link):
+            written = recording.record(
+                link, run, item.subject.subject_id, item.subject.subject_id, rejected(Reason.NO_VIDEO),
+                started_at=datetime.datetime.now(datetime.UTC), seconds=1,
+            )  # fmt: skip
+    assert written is False
+    assert list(reading.ask("select outcome, stage_run_id <> 'slow' from outcomes")[1]) == [("kept", True)]
+
+
+def test_shards_carry_minutes_and_keep_a_videos_clips_together(platform: Platform) -> None:
+    discover(*(f"v{number:02}" for number in range(10)))
+    platform.run("fetch", fetched)
+    assert len(platform.plan("analyse", seconds=60)) == 4  # 200 s of video
+    platform.run("analyse", analysed((0, 300), (300, 600)))
+    videos_of = []
+    for shard in platform.plan("decide", seconds=45):
+        with connect() as link:
+            videos_of.append(
+                {w.subject.video.video_id for w in planning.open_work(link, shard, platform.specs["decide"], 3)}
+            )
+    assert sum(len(videos) for videos in videos_of) == 10  # no video in two shards
+
+
+def test_partitions_are_separate_and_due_ones_are_found(platform: Platform) -> None:
+    discover("a", key="2026-01-01")
+    discover("b", key="2026-01-02")
+    assert platform.run("fetch", fetched, "2026-01-02") == ["b"]
+    assert planning.due_partitions(3) == ["2026-01-01", "2026-01-02"]
+    assert platform.run("fetch", lambda _s: failed(Reason.UNREADABLE, "no"), "2026-01-01") == ["a"]
+    assert planning.due_partitions(3) == ["2026-01-02"]
+
+
+def test_discovery_knows_unchanged_touched_and_changed(platform: Platform) -> None:
+    assert discover("a", "b") == Discovery(new=2, changed=0, known=0)
+    assert discover("a", "b") == Discovery(new=0, changed=0, known=2)
+    platform.run("fetch", fetched)
+    # touched: another signature, the same bytes
+    assert discover("a", signature="2", sha256="sha-a") == Discovery(new=0, changed=0, known=1)
+    assert platform.run("fetch", fetched) == []
+    # changed: a new version of the video, the old one stays
+    assert discover("a", signature="3", sha256="other", key="2026-01-02") == Discovery(new=0, changed=1, known=0)
+    assert platform.run("fetch", fetched, "2026-01-02") == ["a"]
+    assert sorted(reading.ask("select title, version from videos")[1]) == [("a", 1), ("a", 2), ("b", 1)]
+
+
+def test_odd_text_is_stored(platform: Platform) -> None:
+    title = 'line one\nline "two", ünïcödé; \\N'
+    record_entries("videos", "folder", "/v", DAY, iter([Entry("file:///odd", "1", title)]), lambda _uri: None)
+    platform.run("fetch", lambda _s: failed(Reason.ERROR, "nul \0 and lone \udcff"))
+    assert [row["title"] for row in reading.rows("failures")] == [title]
+    assert reading.rows("failures")[0]["error"] == "nul  and lone \\udcff"
+
+
+def test_lineage_tells_every_step_with_its_artifact(platform: Platform) -> None:
+    discover("a")
+    platform.run("fetch", fetched)
+    platform.run("analyse", analysed((0, 300)))
+    platform.run("decide", lambda _s: kept(scores={"person_share": 0.5}, policy_version="1"))
+    pose = Artifact("pose", "abc", "file:///store/pose", 3, "application/octet-stream")
+    platform.run("cut", lambda _s: kept(records=(Annotation("pose_body", "pose@1", {"share": 1.0}, pose),)))
+    ((clip_id,),) = reading.ask("select clip_id from v_clips")[1]
+    told = [
+        (row["seq"], row["stage"], row["outcome"], row["artifact_sha256"])
+        for row in reading.rows("lineage", clip_id=clip_id)
+    ]
+    assert told == [
+        (1, "fetch", "kept", "sha-a"),
+        (2, "analyse", "kept", None),
+        (3, "decide", "kept", None),
+        (4, "cut", "kept", "abc"),
+    ]
+    assert list(reading.ask("select kind, model_release, value, artifact_uri from v_annotations")[1]) == [
+        ("pose_body", "pose@1", {"share": 1.0}, "file:///store/pose")
+    ]
+
+
+def test_many_planners_at_once_lose_nothing(platform: Platform) -> None:
+    discover(*(f"v{number}" for number in range(50)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _n: platform.run("fetch", fetched), range(8)))
+    assert list(reading.ask("select count(*), count(distinct subject_id) from outcomes")[1]) == [(50, 50)]
