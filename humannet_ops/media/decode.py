@@ -1,0 +1,124 @@
+"""The one decode pass: every displayed frame once, small for measuring, larger where detection will look.
+
+FFmpeg scales while it converts, so a frame of any size never becomes a full-size array.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.media.container import open_video, packets_to_frames
+from humannet_ops.media.probe import displayed_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
+
+logger = logging.getLogger(__name__)
+
+# Long side of the picture that every analyser sees. PySceneDetect's own downscale aims at 256 pixels too.
+ANALYSIS_SIDE = 256
+# Long side of the pictures that detectors see: the input sizes of the default models are 192 to 640.
+DETECTION_SIDE = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One displayed frame.
+
+    Attributes:
+        index: Counted from 0 in presentation order.
+        t_s: Presentation time in seconds; the first frame is 0.
+        bgr: Upright, square pixels, uint8 (height, width, 3), long side ``ANALYSIS_SIDE`` at most.
+        sample: The same in RGB, long side ``DETECTION_SIDE`` at most, where this frame was asked for; else None.
+    """
+
+    index: int
+    t_s: float
+    bgr: np.ndarray
+    sample: np.ndarray | None
+
+
+@dataclass(slots=True)
+class Pass:
+    """What a decode pass met, complete when its frames are."""
+
+    frames: int = 0
+    end_s: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+def decode(
+    path: Path, report: Pass, *, sample_fps: float = 2.0, threads: int = 2, timeout_s: float = math.inf
+) -> Iterator[Frame]:
+    """Decode a file from its first frame to its last, once.
+
+    Args:
+        path: A local video file.
+        report: Filled while frames are taken.
+        sample_fps: How many samples a second of presentation time are wanted, whatever the frame rate.
+        threads: Decoder threads.
+        timeout_s: Wall seconds that the pass may take.
+
+    Raises:
+        SubjectError: not readable at all, or timed_out. Damage further in ends the pass and is in ``report.faults``.
+    """
+    logger.info("decode pass: %s", path.name)
+    started = time.monotonic()
+    with open_video(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
+        step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
+        scale = _Scaler()
+        origin, t_s, due = None, -step, 0.0
+        for picture in packets_to_frames(container, stream, report.faults):
+            if time.monotonic() - started > timeout_s:
+                raise SubjectError(
+                    Reason.TIMED_OUT, f"decoding took longer than {timeout_s:.0f} s (HUMANNET_SUBJECT_TIMEOUT_S)."
+                )
+            origin = picture.time if origin is None else origin
+            t_s = _next_time(picture.time, origin, t_s, step)
+            sample = None
+            size = displayed_size(picture, stream)
+            if t_s >= due - step / 2:
+                sample = scale(picture, size, DETECTION_SIDE, "rgb24")
+                due = (math.floor((t_s + step / 2) * sample_fps) + 1) / sample_fps
+            yield Frame(report.frames, t_s, scale(picture, size, ANALYSIS_SIDE, "bgr24"), sample)
+            report.frames += 1
+            report.end_s = t_s + step
+
+
+def _next_time(pts_s: float | None, origin: float | None, last: float, step: float) -> float:
+    """Return the presentation time, which always grows: old AVI files have none, damaged ones repeat it."""
+    if pts_s is None or origin is None:
+        return last + step
+    t_s = float(pts_s) - origin
+    return t_s if t_s > last else last + step
+
+
+class _Scaler:
+    """Scales to upright, square-pixel arrays. One swscale context for each size is kept and used again."""
+
+    def __init__(self) -> None:
+        self._reformatters: dict[str, VideoReformatter] = {}
+
+    def __call__(self, frame: VideoFrame, displayed: tuple[int, int], long_side: int, form: str) -> np.ndarray:
+        import numpy as np
+        from av.video.reformatter import VideoReformatter
+
+        shrink = min(1.0, long_side / max(displayed))
+        width, height = (max(2, round(side * shrink)) for side in displayed)
+        if frame.rotation % 180:
+            width, height = height, width
+        reformatter = self._reformatters.setdefault(form, VideoReformatter())
+        small = reformatter.reformat(frame, width, height, format=form, interpolation="AREA").to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(small, turns)) if turns else small
