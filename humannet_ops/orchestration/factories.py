@@ -1,0 +1,198 @@
+"""DAGs made from declarations: one for a source, one for a leg of the way, one that revisits partitions."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronPartitionTimetable,
+    CronTriggerTimetable,
+    PartitionedAssetTimetable,
+    TriggerRule,
+    task,
+)
+
+from humannet_ops.orchestration import tasks
+from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT, crawl_dag_id
+from humannet_ops.sources.config import FolderSource
+from humannet_ops.stages import registry
+
+KEY_FORMAT = "%Y-%m-%d"
+# What a shard may take at most; single subjects have their own, shorter limit (HUMANNET_SUBJECT_TIMEOUT_S).
+SHARD_TIMEOUT = timedelta(hours=12)
+PLAN_TIMEOUT = timedelta(minutes=30)
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "humannet",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": PLAN_TIMEOUT,
+    "on_failure_callback": tasks.record_failure,
+    "on_retry_callback": tasks.record_failure,
+}
+
+
+def asset(uri: str) -> Asset:
+    """Return the asset of an address; its name is what comes after ``humannet://``."""
+    return Asset(name=uri.split("://")[1], uri=uri)
+
+
+def crawl_dag(source: FolderSource) -> DAG:
+    """Make the DAG that crawls one source: discover, then fetch what is due, then announce the crawl day."""
+    with DAG(
+        crawl_dag_id(source.source),
+        description=source.description,
+        doc_md=_crawl_doc(source),
+        schedule=CronPartitionTimetable(
+            source.schedule,
+            timezone="UTC",
+            key_format=KEY_FORMAT,
+            # A crawl that is unpaused begins with the next tick. (False, the default, means "unless the last one was
+            # less than a tenth of the interval ago".)
+            run_immediately=timedelta(0),
+        ),
+        catchup=False,
+        # One crawl of a source at a time: a second would find the same files.
+        max_active_runs=1,
+        default_args={**DEFAULTS, "owner": source.owner},
+        tags=["humannet", "crawl", f"source:{source.source}", f"kind:{source.kind}"],
+    ) as dag:
+        found = task(task_id="discover", queue="crawl", pool="crawl")(tasks.discover)(source.source)
+        fetched = _stage("fetch", after=found, source=source.source)
+        _verdict([found, fetched, _announce(fetched, FETCHED)])
+    return dag
+
+
+def broken_dag(name: str, error: Exception) -> DAG:
+    """Make the DAG that stands for a source file that cannot be used: it says why, and fails with it if run."""
+    with DAG(
+        crawl_dag_id(re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)),
+        description=f"Cannot be used: {error}"[:500],
+        doc_md=f"`dags/sources/{name}.yaml` cannot be used:\n\n> {error}\n\nCorrect the file; the DAG follows.",
+        schedule=None,
+        catchup=False,
+        default_args={**DEFAULTS, "retries": 0},
+        tags=["humannet", "crawl", "broken"],
+    ) as dag:
+        task(task_id="discover")(tasks.refuse)(str(error))
+    return dag
+
+
+def leg_dag(dag_id: str, doc: str | None) -> DAG:
+    """Make the DAG of a leg, started by the asset it follows and for the same crawl day.
+
+    Args:
+        dag_id: As in ``LEGS``.
+        doc: The DAG file's docstring; its first line is the description.
+    """
+    leg = next(leg for leg in LEGS if leg.dag_id == dag_id)
+    with DAG(
+        dag_id,
+        description=_first_line(doc),
+        doc_md=doc,
+        schedule=PartitionedAssetTimetable(assets=asset(leg.follows)),
+        catchup=False,
+        # Two runs of one crawl day side by side would plan the same work; a queued run finds what the first left.
+        max_active_runs=1,
+        default_args=DEFAULTS,
+        tags=["humannet", "way", *leg.stages],
+    ) as dag:
+        steps: list[Any] = []
+        for stage in leg.stages:
+            steps.append(_stage(stage, after=steps[-1] if steps else None))
+        _verdict([*steps, _announce(steps[-1], leg.announces)])
+    return dag
+
+
+def revisit_dag(doc: str | None) -> DAG:
+    """Make the DAG that announces every crawl day with work left, so that the legs follow."""
+    with DAG(
+        REVISIT,
+        description=_first_line(doc),
+        doc_md=doc,
+        schedule=CronTriggerTimetable("30 5 * * *", timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULTS,
+        tags=["humannet", "way"],
+    ) as dag:
+        due = task(task_id="find_due")(tasks.find_due)()
+        fetched = _stage("fetch", after=None, partitions=due)
+        reached = asset(FETCHED)
+        told = task(task_id="announce", trigger_rule=TriggerRule.ALL_DONE, outlets=[reached])(tasks.announce_all)(
+            reached, due
+        )
+        fetched >> told
+        _verdict([due, fetched, told])
+    return dag
+
+
+def _stage(stage: str, *, after: Any, **options: Any) -> Any:
+    """Add a stage: a task that plans its shards and one task a shard. Returns the shards' tasks.
+
+    The plan runs whatever became of earlier shards: what is due is asked of the catalog, so a shard that failed holds
+    up its own subjects and nobody else's. No shards at all means that the mapped task is skipped.
+    """
+    queue = registry.spec(stage).queue
+    planned = task(
+        task_id=f"plan_{stage}",
+        trigger_rule=TriggerRule.ALL_DONE,
+        doc_md=f"Finds what is due at `{stage}` in this crawl day and packs it into shards.",
+    )(tasks.plan)(stage, **options)
+    if after is not None:
+        after >> planned
+    return task(
+        task_id=stage,
+        queue=queue,
+        pool=queue if queue != "default" else "default_pool",
+        execution_timeout=SHARD_TIMEOUT,
+        map_index_template="{{ task.op_kwargs['shard']['label'] }}",
+        doc_md=f"`{stage}`, one task instance a shard; its name is the shard's first video and how many follow.",
+    )(tasks.run_shard).expand(shard=planned)
+
+
+def _announce(last: Any, uri: str) -> Any:
+    """Add the task that announces the crawl day to whoever follows; it runs whatever became of single shards."""
+    reached = asset(uri)
+    told = task(
+        task_id="announce",
+        trigger_rule=TriggerRule.ALL_DONE,
+        outlets=[reached],
+        doc_md=f"Announces `{uri}` for this crawl day, also when single shards failed: the rest goes on.",
+    )(tasks.announce)(reached)
+    last >> told
+    return told
+
+
+def _verdict(judged: list[Any]) -> None:
+    """Add the last task, which the run's state follows: Airflow looks at the leaves of a DAG alone."""
+    verdict = EmptyOperator(
+        task_id="verdict",
+        trigger_rule=TriggerRule.NONE_FAILED,
+        doc_md="Fails the run if any task before failed, after everything else went on.",
+    )
+    judged >> verdict
+
+
+def _first_line(doc: str | None) -> str | None:
+    return doc.strip().splitlines()[0] if doc else None
+
+
+def _crawl_doc(source: FolderSource) -> str:
+    return f"""Crawl **{source.source}**: {source.description}
+
+- kind: `{source.kind}`, `{source.path}`
+- licence: {source.license or "not stated"}
+- declared in `dags/sources/{source.source}.yaml`
+
+Each run is about one crawl day (its partition key): it looks for files that are new or changed since the last crawl,
+fetches them into the store with their checksum, and announces the day, which `analyse_videos` follows. Unchanged files
+are not read again. A backfill over dates fetches what is still due for those days.
+"""

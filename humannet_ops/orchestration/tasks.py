@@ -1,0 +1,127 @@
+"""What Airflow tasks do: find their partition, say who they are, call ``stages.execution``. No SQL, no media, no logic.
+
+The stages are imported when a task runs: a DAG file is parsed again and again and must stay cheap.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, Context, get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from humannet_ops.stages.execution import TaskIdentity
+
+Shard = dict[str, str]
+# Airflow fails a task that hands over more than 1,024 items; what is cut off here is still due, and planned next time.
+MOST_SHARDS = 1000
+logger = logging.getLogger(__name__)
+
+
+def identity(context: Context) -> TaskIdentity:
+    """Return who works, for the lineage."""
+    from humannet_ops.stages.execution import TaskIdentity
+
+    task = context["ti"]
+    return TaskIdentity(
+        dag_id=task.dag_id,
+        run_id=task.run_id,
+        task_id=task.task_id,
+        map_index=task.map_index if task.map_index is not None else -1,
+        try_number=task.try_number,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        queue=context["task"].queue,
+    )
+
+
+def partition_of(context: Context) -> str:
+    """Return the crawl day that this run is about.
+
+    A crawl that somebody started without one (``airflow dags trigger`` cannot name it) crawls for the day it runs on.
+
+    Raises:
+        AirflowFailException: a run that follows others was started without a partition key.
+    """
+    run = context["dag_run"]
+    if run.partition_key:
+        return str(run.partition_key)
+    if run.dag_id.startswith("crawl_"):
+        return str(run.run_after.strftime("%Y-%m-%d"))
+    raise AirflowFailException(
+        f"{run.dag_id} works on one crawl day and this run names none: trigger it again with a partition key "
+        "like 2026-01-31, or trigger the crawl."
+    )
+
+
+def discover(source: str) -> dict[str, int]:
+    """Look through a source for what is new or changed."""
+    from humannet_ops.stages import execution
+
+    context = get_current_context()
+    return execution.discover(source, partition_of(context), identity(context))
+
+
+def refuse(reason: str) -> None:
+    """Fail, because this source's file cannot be used."""
+    raise AirflowFailException(reason)
+
+
+def plan(stage: str, source: str | None = None, partitions: list[str] | None = None) -> list[Shard]:
+    """Pack what is due at a stage into shards. Only their ids and labels pass through Airflow.
+
+    Args:
+        stage: The stage.
+        source: Only this source's videos.
+        partitions: These crawl days; by default the run's own.
+    """
+    from humannet_ops.stages import execution
+
+    context = get_current_context()
+    days = [partition_of(context)] if partitions is None else partitions
+    shards = [shard for day in days for shard in execution.plan(stage, day, identity(context), source=source)]
+    return shards[:MOST_SHARDS]
+
+
+def run_shard(shard: Shard) -> dict[str, int]:
+    """Run a stage over one shard."""
+    from humannet_ops.stages import execution
+
+    context = get_current_context()
+    return execution.run_shard(shard["shard_id"], identity(context))
+
+
+def announce(asset: Asset) -> None:
+    """Tell who follows that this partition came so far, whatever became of single shards."""
+    context = get_current_context()
+    context["outlet_events"][asset].add_partitions(partition_of(context))
+
+
+def find_due() -> list[str]:
+    """Return the crawl days that still have work, or those that the run's ``{"partitions": [...]}`` names."""
+    from humannet_ops.stages import execution
+
+    named = (get_current_context()["dag_run"].conf or {}).get("partitions")
+    due = list(named) if named is not None else execution.due_partitions()
+    logger.info("crawl days with work: %s", ", ".join(due) or "none")
+    return due
+
+
+def announce_all(asset: Asset, partitions: list[str]) -> None:
+    """Tell who follows about several crawl days at once."""
+    if partitions:
+        get_current_context()["outlet_events"][asset].add_partitions(partitions)
+
+
+def record_failure(context: Any) -> None:
+    """Record in the catalog that a task's try failed. Airflow calls it; it must not make matters worse."""
+    from humannet_ops.stages import execution
+
+    error = context.get("exception") or context.get("reason") or "the task's process ended without a word"
+    try:
+        execution.record_task_failure(identity(context), f"{type(error).__name__}: {error}")
+    except Exception:
+        logger.exception("the failure could not be recorded in the catalog")
