@@ -77,13 +77,11 @@ class Writer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        numbers = ("score", "x1", "y1", "x2", "y2")
-        schema = pa.schema(
-            [("t_s", pa.float64()), ("frame", pa.int64()), ("label", pa.string())]
-            + [(name, pa.float32()) for name in numbers]
-            + [("side", pa.string())],
-            metadata={_TIMES: json.dumps([self._frames[frame] for frame in sorted(self._frames)])},
-        )
+        columns: dict[str, Any] = {"t_s": pa.float64(), "frame": pa.int64(), "label": pa.string()}
+        columns |= dict.fromkeys(("score", "x1", "y1", "x2", "y2"), pa.float32())
+        columns["side"] = pa.string()
+        times = json.dumps([self._frames[frame] for frame in sorted(self._frames)])
+        schema = pa.schema(columns, metadata={_TIMES: times})
         self._rows.sort(key=lambda row: (row["frame"], row["label"], -row["score"], row["x1"], row["y1"]))
         pq.write_table(pa.Table.from_pylist(self._rows, schema=schema), self._path, compression="zstd")
 
