@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from humannet_ops.catalog.discovery import Entry
-from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.sources.config import FolderSource
 from humannet_ops.storage import sha256_of
 
@@ -93,23 +91,3 @@ def digest(uri: str) -> str | None:
     except OSError:
         return None
 
-
-def check_readable(path: Path) -> None:
-    """Refuse what cannot be fetched, with the reason in words.
-
-    Raises:
-        SubjectError: missing, a folder, a link in a circle, or not permitted.
-    """
-    try:
-        with path.open("rb"):
-            return
-    except PermissionError as error:
-        raise SubjectError(Reason.PERMISSION_DENIED, f"{path}: permission denied. Allow reading it.") from error
-    except IsADirectoryError as error:
-        raise SubjectError(Reason.PERMISSION_DENIED, f"{path}: this folder may not be listed.") from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            message = f"{path}: a symbolic link that leads back to itself."
-        else:
-            message = f"{path}: {error.strerror}. It was there when the folder was crawled."
-        raise SubjectError(Reason.MISSING, message) from error

@@ -52,7 +52,7 @@ class Analyse:
         scores = {
             "frames": found.frames,
             "shots": len(found.shots),
-            "decode_errors": found.decode_errors,
+            "decode_faults": len(found.faults),
             "decoded_s": found.duration_s,
         }
         if found.frames < 2:
@@ -61,7 +61,7 @@ class Analyse:
         sampled = store.put(found.sampled_path, kind="sampled_frames", suffix=".parquet", media_type=PARQUET)
         return kept(
             scores=scores,
-            detail={"bars": found.bars, "shot_detector": config.shot_detector},
+            detail={"shot_detector": config.shot_detector, "faults": found.faults[:5]},
             artifacts=(signals, sampled),
             records=(*spans(found.shots), *found.fingerprints),
         )

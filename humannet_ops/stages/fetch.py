@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import mimetypes
+from dataclasses import replace
 from typing import Any
 
 from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.domain.records import Result, VideoSubject, kept
 from humannet_ops.domain.stage import StageSpec
+from humannet_ops.media.container import check_readable
 from humannet_ops.media.probe import probe
 from humannet_ops.settings import Settings
 from humannet_ops.sources import folder
@@ -30,7 +32,7 @@ class Fetch:
     def process(self, subject: VideoSubject) -> Result:
         """Probe first: what is no video is not copied. Then copy while hashing, and see that nobody wrote meanwhile."""
         path = folder.path_of(subject.origin_uri)
-        folder.check_readable(path)
+        check_readable(path)
         before = folder.signature(path)
         suffix = path.suffix.lower() if path.suffix.isascii() else ""
         video = probe(path, max_pixels=self.context.config.max_pixels)
@@ -43,6 +45,6 @@ class Fetch:
             )
         return kept(
             artifacts=(artifact,),
-            records=(video.with_content(artifact.sha256, artifact.bytes),),
+            records=(replace(video, sha256=artifact.sha256, bytes=artifact.bytes),),
             detail={"fetched_from": subject.origin_uri, "client": "folder"},
         )
