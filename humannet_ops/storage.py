@@ -115,7 +115,7 @@ class FolderStore:
     def _path(self, uri: str) -> Path:
         from urllib.request import url2pathname
 
-        path = Path(url2pathname(urlsplit(uri).path))
+        path = Path(url2pathname(urlsplit(uri).path)).resolve()
         if not path.is_relative_to(self.root):
             raise StoreError(f"{uri} is outside the store {self.root}: check HUMANNET_STORE_URL")
         return path
