@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from humannet_ops.domain.records import Artifact
 from humannet_ops.settings import Settings, settings
@@ -113,9 +113,7 @@ class FolderStore:
         self._path(uri).unlink(missing_ok=True)
 
     def _path(self, uri: str) -> Path:
-        from urllib.request import url2pathname
-
-        path = Path(url2pathname(urlsplit(uri).path)).resolve()
+        path = Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path))).resolve()
         if not path.is_relative_to(self.root):
             raise StoreError(f"{uri} is outside the store {self.root}: check HUMANNET_STORE_URL")
         return path

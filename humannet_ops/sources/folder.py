@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from humannet_ops.catalog.discovery import Entry
 from humannet_ops.sources.config import FolderSource
@@ -74,7 +73,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
 
 def path_of(uri: str) -> Path:
     """Return the path of a ``file://`` address, byte for byte."""
-    return Path(url2pathname(urlsplit(uri).path))
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
 
 
 def signature(path: Path) -> str:
@@ -90,4 +89,3 @@ def digest(uri: str) -> str | None:
             return sha256_of(stream)[0]
     except OSError:
         return None
-
