@@ -25,6 +25,9 @@ class Settings(BaseSettings):
         REPOSITORY / "humannet_ops" / "domain" / "policy.yaml", description="Thresholds of the decide stage."
     )
     models_dir: Path | None = Field(None, description="Installed models and their lock. Empty: HOME/models.")
+    yolo_weights: Path | None = Field(
+        None, description="Weights for the person detector: a file, or an exported folder (worker extra)."
+    )
     shot_detector: str = Field("pyscenedetect", description="pyscenedetect, or transnetv2 (worker extra).")
     shard_seconds: float = Field(1800.0, gt=0, description="Video seconds of work that one Airflow task gets.")
     max_attempts: int = Field(3, ge=1, description="How often one subject may be tried at one stage version.")

@@ -1,0 +1,25 @@
+"""What a detector is to the code that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from humannet_ops.domain.detection import Detection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Frame = NDArray[np.uint8]
+    """A picture: height x width x 3, red first."""
+
+
+class Detector(Protocol):
+    """A loaded model. It is opened once a shard and keeps nothing between calls."""
+
+    release: str
+    """``name@revision``, as outcomes record it."""
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
+        """Find what the model knows in each frame. Frames may differ in size; any number is welcome."""

@@ -1,0 +1,121 @@
+"""Any YOLO detection weights that ultralytics runs, on CUDA or the CPU. ultralytics is AGPL-3.0.
+
+It needs the worker extra. A folder that ultralytics exported (OpenVINO, ...) works like a ``.pt`` file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humannet_ops.domain.detection import Detection, clipped
+
+if TYPE_CHECKING:
+    from humannet_ops.detectors.protocol import Frame
+
+logger = logging.getLogger(__name__)
+# What is given out, a low bar on purpose: the policy file has the threshold that decides.
+MIN_SCORE = 0.2
+
+
+def ultralytics(*, online: bool = False) -> Any:
+    """Import ultralytics so that it neither installs, downloads nor writes into the user's home.
+
+    Args:
+        online: Let it use the network, to fetch weights at install.
+    """
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp(prefix="humannet-ultralytics-"))
+    os.environ.setdefault("YOLO_VERBOSE", "false")
+    os.environ["YOLO_AUTOINSTALL"] = "false"
+    if not online:
+        os.environ["YOLO_OFFLINE"] = "true"
+    import ultralytics as imported
+
+    _mend_torchvision()
+    return imported
+
+
+def _mend_torchvision() -> None:
+    """Where torchvision was built for another torch, put ultralytics' own suppression in its place.
+
+    ultralytics takes nothing but ``torchvision.ops.nms`` from it for detection, and its TorchNMS gives the same boxes.
+    """
+    try:
+        import torchvision  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        from ultralytics.utils.nms import TorchNMS
+
+        logger.info("torchvision does not fit this torch (%s): using ultralytics' own NMS", error)
+        stand_in, operators = ModuleType("torchvision"), ModuleType("torchvision.ops")
+        operators.nms = TorchNMS.nms  # type: ignore[attr-defined]
+        stand_in.ops = operators  # type: ignore[attr-defined]
+        sys.modules["torchvision"], sys.modules["torchvision.ops"] = stand_in, operators
+
+
+class Yolo:
+    """Detects what the weights were trained on; ``person`` is a COCO name."""
+
+    def __init__(self, release: str, path: Path, *, device: str, threads: int, batch: int = 32) -> None:
+        """Load weights.
+
+        Raises:
+            ValueError: a GPU is asked for by name and torch sees none.
+        """
+        imported = ultralytics()
+        import torch
+
+        has_gpu = torch.cuda.is_available()
+        if device.startswith("cuda") and not has_gpu:
+            raise ValueError(
+                f"HUMANNET_DEVICE is {device}, but torch sees no GPU: "
+                "install torch's CUDA build and the driver, or set HUMANNET_DEVICE=cpu or auto"
+            )
+        torch.set_num_threads(threads)
+        self.release = release
+        self.batch = batch
+        self.device = ("cuda:0" if has_gpu else "cpu") if device == "auto" else device
+        self.half = self.device.startswith("cuda") and path.is_file()
+        self.model = imported.YOLO(str(path), task="detect")
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
+        """Find every object whose score is at least ``MIN_SCORE``; batches shrink until they fit the GPU's memory.
+
+        Raises:
+            MemoryError: even one frame does not fit.
+        """
+        import torch
+
+        found: list[list[Detection]] = []
+        while len(found) < len(frames):
+            try:
+                found += self._batch(frames[len(found) : len(found) + self.batch])
+            except torch.cuda.OutOfMemoryError as error:
+                if self.batch == 1:
+                    raise MemoryError(f"{self.release}: one frame does not fit the memory of {self.device}") from error
+                self.batch //= 2
+                logger.warning("%s: the GPU is out of memory, going on with batches of %d", self.release, self.batch)
+                torch.cuda.empty_cache()
+        return found
+
+    def _batch(self, frames: Sequence[Frame]) -> list[list[Detection]]:
+        # ultralytics takes arrays to be BGR
+        pictures = [np.ascontiguousarray(frame[:, :, ::-1]) for frame in frames]
+        answers = self.model.predict(
+            pictures, batch=len(pictures), conf=MIN_SCORE, device=self.device, half=self.half, verbose=False
+        )
+        return [_detections(answer) for answer in answers]
+
+
+def _detections(answer: Any) -> list[Detection]:
+    boxes = answer.boxes
+    rows = zip(boxes.cls.tolist(), boxes.conf.tolist(), boxes.xyxyn.tolist(), strict=True)
+    found = [clipped(answer.names[int(label)], score, *edges) for label, score, edges in rows]
+    return [box for box in found if box]
