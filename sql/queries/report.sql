@@ -41,7 +41,7 @@ WITH ended AS (
     FROM current_outcomes o
     JOIN videos v USING (video_id)
     LEFT JOIN clips c ON c.clip_id = o.subject_id
-    LEFT JOIN video_verdicts w USING (video_id)
+    LEFT JOIN video_verdicts w ON w.video_id = o.video_id
     WHERE o.outcome = 'rejected' AND c.retired_at IS NULL AND (o.subject = 'video' OR w.video_id IS NULL)
 ), grouped AS (
     SELECT DISTINCT ON (video_id, reason) ended.*, count(*) OVER alike AS subjects, sum(seconds) OVER alike AS all_seconds
