@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg2
@@ -34,10 +34,15 @@ def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     postgres.stop(home)
 
 
-def forget_settings() -> None:
-    """Make the next reader see the environment anew."""
-    for cached in (settings, registry.models, registry.specs, registry.versions):
-        cached.cache_clear()
+@pytest.fixture
+def forget_settings() -> Callable[[], None]:
+    """A function after which the environment is read anew."""
+
+    def forget() -> None:
+        for cached in (settings, registry.models, registry.specs, registry.versions):
+            cached.cache_clear()
+
+    return forget
 
 
 @pytest.fixture
@@ -69,7 +74,9 @@ def new_database(postgres_home: Path) -> Iterator[object]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, new_database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(
+    tmp_path: Path, new_database, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+) -> Iterator[Path]:
     """A HUMANNET_HOME of its own with a migrated, empty catalog; the installed models are those of the real home."""
     models = settings().models
     monkeypatch.setenv("HUMANNET_MODELS_DIR", str(models))
