@@ -20,14 +20,15 @@ from humannet_ops.web.page import (
     Page,
     Picture,
     RejectedCard,
+    Score,
     SourceRow,
 )
 
 Row = dict[str, Any]
 # Cards of each gallery; a page of some two megabytes.
 MOST = 60
-# The scores that a card shows, in this order, under these names.
-SHOWN_SCORES = {"pose_score": "pose", "hand_score": "hands", "motion_score": "motion"}
+# The scores that a card shows, in this order: name in the catalog, words, unit. Formulas: media/pose_scores.py.
+SHOWN_SCORES = (("body_pose_score", "body", ""), ("hand_pose_score", "hands", ""), ("motion_score", "motion", "m/s"))
 
 
 class Addresses(Protocol):
@@ -113,7 +114,7 @@ def _funnel(rows: list[Row], stages: list[Row]) -> Iterable[FunnelRow]:
 
 
 def _clip_card(row: Row, addresses: Addresses) -> ClipCard:
-    scores = {label: row["scores"].get(name) for name, label in SHOWN_SCORES.items()}
+    known = row["scores"]
     return ClipCard(
         clip_id=row["clip_id"],
         title=_title(row),
@@ -125,7 +126,9 @@ def _clip_card(row: Row, addresses: Addresses) -> ClipCard:
         description=row["description"],
         picture=Picture(addresses.clip_picture(row), "its file could not be read"),
         media=addresses.media(row),
-        scores={label: float(value) for label, value in scores.items() if value is not None},
+        scores=tuple(
+            Score(label, float(known[name]), unit) for name, label, unit in SHOWN_SCORES if known.get(name) is not None
+        ),
     )
 
 

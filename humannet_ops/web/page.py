@@ -74,6 +74,15 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """A measure of a clip. Without a unit it is a share, 0..1."""
+
+    label: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClipCard:
     """A kept clip. ``media`` is where a browser finds the file, if it can reach it."""
 
@@ -87,7 +96,7 @@ class ClipCard:
     description: str | None
     picture: Picture
     media: str | None
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -252,10 +261,6 @@ def _instead(sign: str) -> str:
     return " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
-def _score(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
-
-
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
@@ -266,6 +271,6 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"plain": plain, "counted": counted, "hours": spoken_hours, "score": _score}
+    filters: dict[str, Any] = {"plain": plain, "counted": counted, "hours": spoken_hours}
     environment.filters.update(filters)
     return environment.get_template("report.html.j2")

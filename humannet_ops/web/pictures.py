@@ -30,13 +30,15 @@ def clip_picture(store: Store, clip_uri: str | None, pose_uri: str | None) -> by
     """
     if clip_uri is None:
         return None
+    import av
+
     try:
         with store.local(clip_uri) as clip:
             if pose_uri is None:
                 return _jpeg(_frame(clip, None))
             with store.local(pose_uri) as pose:
                 return _jpeg(_posed(clip, pose))
-    except (StoreError, OSError, ValueError, LookupError) as error:
+    except (StoreError, av.FFmpegError, OSError, ValueError, LookupError) as error:
         logger.warning("no picture of %s: %s", clip_uri, error)
         return None
 

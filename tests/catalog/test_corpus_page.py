@@ -14,7 +14,7 @@ import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
-from humannet_ops.catalog import migrations, planning, recording
+from humannet_ops.catalog import connection, migrations, planning, recording
 from humannet_ops.catalog.connection import connect, transaction
 from humannet_ops.catalog.discovery import Entry, record_entries
 from humannet_ops.domain.identifiers import new_run_id
@@ -31,7 +31,9 @@ from humannet_ops.domain.records import (
     kept,
     rejected,
 )
+from humannet_ops.domain.skeleton import Body
 from humannet_ops.domain.stage import StageSpec, stage_versions
+from humannet_ops.media import pose_tracks
 from humannet_ops.media.sampled_frames import Writer
 from humannet_ops.storage import open_store
 from humannet_ops.web import report
@@ -66,7 +68,7 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
     entries = [Entry(f"file:///{number}", "1", title, "CC BY 4.0") for number, title in enumerate(titles)]
     record_entries("videos", "folder", "/videos", DAY, iter(entries), lambda _: None)
     ids: dict[str, str] = {}
-    clip, frames = _stored_clip(tmp_path), _stored_frames(tmp_path)
+    clip, frames, pose = _stored_clip(tmp_path), _stored_frames(tmp_path), _stored_pose(tmp_path)
 
     def fetch(subject: VideoSubject) -> Result:
         ids[subject.title or ""] = subject.video_id
@@ -96,7 +98,8 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
 
     def annotate(subject: ClipSubject) -> Result:
         described = Annotation("description", "signals", {"text": "A person <i>walks</i>."})
-        return kept(scores={"pose_score": 0.875}, records=(described,), model_releases=("pose@1",))
+        scores = {"body_pose_score": 0.875, "motion_score": 1.25}
+        return kept(scores=scores, artifacts=(pose,), records=(described,), model_releases=("pose@1",))
 
     _run("fetch", fetch)
     _run("analyse", analyse)
@@ -138,6 +141,16 @@ def _stored_clip(folder: Path) -> Artifact:
     return open_store().put(path, kind="clip", suffix=".mp4", media_type="video/mp4")
 
 
+def _stored_pose(folder: Path) -> Artifact:
+    """A body in the upper right corner, best seen in frame 20: by then the picture is green."""
+    path = folder / "pose.parquet"
+    px = np.stack([np.linspace(160, 300, 33), np.linspace(20, 100, 33)], axis=1)
+    bodies = [Body(px, np.full(33, 1.0 if number == 20 else 0.6), np.zeros((33, 3))) for number in range(30)]
+    tracks = pose_tracks.collect([(body, []) for body in bodies], fps=30, width=320, height=240)
+    pose_tracks.write(path, tracks)
+    return open_store().put(path, kind="pose", suffix=".parquet", media_type="application/x-parquet")
+
+
 def _stored_frames(folder: Path) -> Artifact:
     """Sampled frames: red for five seconds, green from then on."""
     path = folder / "frames.parquet"
@@ -148,8 +161,14 @@ def _stored_frames(folder: Path) -> Artifact:
 
 
 def _is_green(jpeg: bytes) -> bool:
-    blue, green, red = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[10, 10]
+    """Say so of the corner where no pose is drawn."""
+    blue, green, red = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[-10, 10]
     return bool(green > 150 > 100 > max(blue, red))
+
+
+def _contrast(jpeg: bytes) -> int:
+    grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    return int(grey.max()) - int(grey.min())
 
 
 def test_one_file_says_it_all(seen: dict[str, str], home: Path) -> None:
@@ -157,9 +176,10 @@ def test_one_file_says_it_all(seen: dict[str, str], home: Path) -> None:
     words = " ".join(re.sub(r"<[^>]+>", " ", html.split("</style>")[1]).split())
     for said in (
         "videos in 4", "kept 1", "rejected 2", "failed 1", "The ledger closes", "1 clip kept of 6",
-        "A person &lt;i&gt;walks&lt;/i&gt;.", "0.88", seen["kept"], "near_duplicate",
+        "A person &lt;i&gt;walks&lt;/i&gt;.", "body 0.88", "motion 1.25 m/s", seen["kept"], "near_duplicate",
         f"The survivor is walk &lt;b&gt;&#34;one&#34;&lt;/b&gt; day.mp4 ({seen[TITLE]}).",
-        "motion is 0.00123 against 0.02", "not shown: restricted content", "moov atom not found in half.mp4", "pose@1", "1 first person (ego)",
+        "motion is 0.00123 against 0.02", "not shown: restricted content", "moov atom not found in half.mp4",
+        "pose@1", "1 first person (ego)",
     ):  # fmt: skip
         assert said in words
     assert re.search(r'href="store/clip/[0-9a-f]{2}/[0-9a-f]{64}\.mp4"', html)
@@ -172,8 +192,13 @@ def test_one_file_says_it_all(seen: dict[str, str], home: Path) -> None:
     assert "And 3 more: <code>humannet sql" in short
 
 
-def test_a_lost_file_costs_its_picture_only(seen: dict[str, str], home: Path) -> None:
+def test_a_damaged_or_lost_file_costs_its_picture_only(seen: dict[str, str], home: Path) -> None:
     store = open_store()
+    for uri in list(store.objects()):
+        with store.local(uri) as path:
+            path.write_bytes(b"no longer what it was")
+    html = report.write(home / "report.html").read_text()
+    assert "data:image" not in html
     for uri in list(store.objects()):
         store.delete(uri)
     html = report.write(home / "report.html").read_text()
@@ -192,6 +217,8 @@ def test_the_server_shows_the_same_with_its_pictures_and_nothing_to_strangers(se
         shown = [browser.get(f"/{address.replace('&amp;', '&')}") for address in pictures]
         assert [picture.headers["content-type"] for picture in shown] == ["image/jpeg"] * 3
         assert all(_is_green(picture.content) for picture in shown)
+        # a pose is drawn on the kept clip, and on nothing else
+        assert [_contrast(picture.content) > 60 for picture in shown] == [True, False, False]
 
         clip = browser.get(f"/clips/{seen['kept']}.mp4", headers={"Range": "bytes=4-7"})
         assert (clip.status_code, clip.content) == (206, b"ftyp")
@@ -212,10 +239,9 @@ def test_the_server_shows_the_same_with_its_pictures_and_nothing_to_strangers(se
             assert seen["kept"] not in answer.text
 
 
-def test_a_silent_catalog_is_said_in_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from conftest import forget_settings
-
-    from humannet_ops.catalog import connection
+def test_a_silent_catalog_is_said_in_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+) -> None:
 
     monkeypatch.setenv("HUMANNET_CATALOG_URL", "postgresql://nobody@/none?host=/nowhere")
     forget_settings()

@@ -21,6 +21,7 @@ from humannet_ops.web.page import (
     Page,
     Picture,
     RejectedCard,
+    Score,
     SourceRow,
     draw_funnel,
     plain,
@@ -89,7 +90,8 @@ def clip(number: int, title: str = "a.mp4", **fields: object) -> ClipCard:
     values = {
         "clip_id": f"c{number:020x}", "title": title, "source": "videos", "viewpoint": "exo", "start_s": 1.0,
         "end_s": 4.25, "license": "CC BY 4.0", "description": "One person walks.",
-        "picture": Picture("data:image/jpeg;base64,AAAA"), "media": "store/clip/aa/b.mp4", "scores": {"pose": 0.91},
+        "picture": Picture("data:image/jpeg;base64,AAAA"), "media": "store/clip/aa/b.mp4",
+        "scores": (Score("body", 0.91), Score("motion", 1.5, "m/s")),
     }  # fmt: skip
     return ClipCard(**{**values, **fields})  # type: ignore[arg-type]
 
@@ -141,6 +143,7 @@ def test_shows_everything_it_is_given() -> None:
     for words in (
         "videos in 6", "kept 3", "rejected 2", "failed 1", "The ledger closes", "2 first person (ego)",
         "code 0123abc", "2 January 2026, 03:04 UTC", "unreadable 1 video", "moov atom not found", "tried 2 times",
+        "body 0.91", "motion 1.50 m/s",
         "person_frames is 0.02 against 0.2", "3 clips, 12 s", "pose@1 body_pose annotate Apache-2.0",
         "And 7 clips more", "And 8 more", "And 9 more", f"humannet explain {shown.kept[0].clip_id}",
     ):  # fmt: skip
