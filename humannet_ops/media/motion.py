@@ -46,7 +46,7 @@ class MotionMeter:
     def __init__(self) -> None:
         import cv2
 
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._last: tuple[float, np.ndarray] | None = None
 
     def feed(self, t_s: float, grey: np.ndarray) -> Motion:

@@ -32,7 +32,8 @@ class Writer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._schema = pa.schema([("t_s", pa.float64()), ("frame", pa.int64()), ("jpeg", pa.binary())])
+        columns: dict[str, pa.DataType] = {"t_s": pa.float64(), "frame": pa.int64(), "jpeg": pa.binary()}
+        self._schema = pa.schema(columns)
         # JPEG does not compress again
         self._file = pq.ParquetWriter(path, self._schema, compression="none")
         self._rows: list[dict[str, Any]] = []
@@ -90,4 +91,5 @@ def _decode(row: dict[str, Any]) -> SampledFrame:
     import numpy as np
 
     bgr = cv2.imdecode(np.frombuffer(row["jpeg"], np.uint8), cv2.IMREAD_COLOR)
+    assert bgr is not None
     return SampledFrame(row["t_s"], row["frame"], bgr[:, :, ::-1])
