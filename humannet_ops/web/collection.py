@@ -162,7 +162,8 @@ def _decided(row: Row) -> str | None:
     if not failing:
         return None
     check = failing[0]
-    return f"{check['name']} is {_number(check['value'])} against {_number(check['threshold'])}"
+    side = {True: "at least", False: "at most"}.get(check.get("is_minimum"), "the threshold of")
+    return f"{check['name']} is {_number(check['value'])}; {side} {_number(check['threshold'])} is asked"
 
 
 def _number(value: Any) -> str:

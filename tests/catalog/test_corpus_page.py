@@ -90,7 +90,7 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
         if subject.start_frame:
             checks = [
                 {"name": "person_frames", "value": 0.9, "threshold": 0.2, "passed": True},
-                {"name": "motion", "value": 0.00123, "threshold": 0.02, "passed": False},
+                {"name": "motion", "value": 0.00123, "threshold": 0.02, "passed": False, "is_minimum": True},
             ]
             return rejected(Reason.NO_MOTION, detail={"checks": checks})
         ids["kept"] = subject.clip_id
@@ -178,7 +178,7 @@ def test_one_file_says_it_all(seen: dict[str, str], home: Path) -> None:
         "videos in 4", "kept 1", "rejected 2", "failed 1", "The ledger closes", "1 clip kept of 6",
         "A person &lt;i&gt;walks&lt;/i&gt;.", "body 0.88", "motion 1.25 m/s", seen["kept"], "near_duplicate",
         f"The survivor is walk &lt;b&gt;&#34;one&#34;&lt;/b&gt; day.mp4 ({seen[TITLE]}).",
-        "motion is 0.00123 against 0.02", "not shown: restricted content", "moov atom not found in half.mp4",
+        "motion is 0.00123; at least 0.02 is asked", "not shown: restricted content", "moov atom not found in half.mp4",
         "pose@1", "1 first person (ego)",
     ):  # fmt: skip
         assert said in words
