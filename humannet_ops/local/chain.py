@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from humannet_ops.local.client import Client, Json
-from humannet_ops.orchestration.legs import LEGS
+from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT
 
 Name = tuple[str, str]
 ENDED = ("success", "failed")
@@ -80,21 +81,30 @@ class Chain:
         now = self.api.run(*name)
         run.state, run.partition_key = now["state"], now["partition_key"]
         run.tasks = self.api.tasks(*name)
-        if run.ended and self._followed(name):
+        if run.ended and self._followed(run):
             self._settled.add(name)
 
-    def _followed(self, name: Name) -> bool:
-        """Say whether each partition that a run announced has a run of the leg that follows it."""
-        for event in self.api.events_of(*name):
-            followers = [leg.dag_id for leg in LEGS if leg.follows == event["uri"]]
-            for dag_id in followers:
-                if not self._find_follower(name, dag_id, event["partition_key"]):
-                    return False
-        return True
+    def _followed(self, run: FollowedRun) -> bool:
+        """Say whether each crawl day that a run announced has a run of the legs that follow.
 
-    def _find_follower(self, name: Name, dag_id: str, partition_key: str) -> bool:
-        for run in self.api.runs(partition_key, dag_id=dag_id):
-            if name in self.api.sources_of(run):
+        Airflow makes the follower after it took the announcement. (Its API links the two, but answers 500 while the
+        follower is still queued, in 3.3.2.)
+        """
+        told = next((task for task in run.tasks if task["task_id"] == "announce"), None)
+        if told is None or told["state"] != "success":
+            return True
+        followers = [leg.dag_id for leg in LEGS if leg.follows == _announced_by(run.dag_id)]
+        days = self.api.returned(run.dag_id, run.run_id, "find_due") if run.dag_id == REVISIT else [run.partition_key]
+        after = datetime.fromisoformat(told["start_date"])
+        return all(self._find(dag_id, str(day), after) for dag_id in followers for day in days)
+
+    def _find(self, dag_id: str, partition_key: str, after: datetime) -> bool:
+        for run in self.api.runs(partition_key, dag_id):
+            if datetime.fromisoformat(run["run_after"]) >= after:
                 self._see(run)
                 return True
         return False
+
+
+def _announced_by(dag_id: str) -> str:
+    return next((leg.announces for leg in LEGS if leg.dag_id == dag_id), FETCHED)

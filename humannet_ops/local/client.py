@@ -75,16 +75,10 @@ class Client:
         found = self._pages(f"/api/v2/dags/{dag_id}/dagRuns", "dag_runs", params)
         return [run for run in found if partition_key in (None, run["partition_key"])]
 
-    def events_of(self, dag_id: str, run_id: str) -> list[Json]:
-        """Return the asset events that a run gave rise to."""
-        params = {"source_dag_id": dag_id, "source_run_id": run_id}
-        return self._pages("/api/v2/assets/events", "asset_events", params)
-
-    def sources_of(self, run: Json) -> set[tuple[str, str]]:
-        """Return which runs (DAG, run id) an asset-triggered run follows."""
-        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
-        events = self._request("GET", path)["asset_events"]
-        return {(event["source_dag_id"], event["source_run_id"]) for event in events}
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task handed over."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self._request("GET", path, params={"deserialize": True})["value"]
 
     def tasks(self, dag_id: str, run_id: str) -> list[Json]:
         """Return a run's task instances."""
@@ -100,13 +94,14 @@ class Client:
         content = self._request("GET", path, params=params)["content"]
         return "\n".join(line if isinstance(line, str) else str(line.get("event", line)) for line in content)
 
-    def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """Make a pool, or set its size."""
+    def pools(self) -> dict[str, int]:
+        """Return the pools and their sizes."""
+        return {pool["name"]: pool["slots"] for pool in self._pages("/api/v2/pools", "pools")}
+
+    def make_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool."""
         body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
-        try:
-            self._request("POST", "/api/v2/pools", json=body)
-        except Refused:
-            self._request("PATCH", f"/api/v2/pools/{name}", json=body)
+        self._request("POST", "/api/v2/pools", json=body)
 
     def _pages(self, path: str, key: str, params: Json | None = None) -> list[Json]:
         found: list[Json] = []

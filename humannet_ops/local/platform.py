@@ -145,8 +145,8 @@ def _open_dags(home: Path) -> None:
     from humannet_ops.sources import config
 
     api = airflow.client(home)
-    for name, (slots, description) in POOLS.items():
-        api.ensure_pool(name, slots, description)
+    for name in POOLS.keys() - api.pools().keys():
+        api.make_pool(name, *POOLS[name])
     wanted = {leg.dag_id for leg in LEGS} | {REVISIT} | {crawl_dag_id(path.stem) for path in config.files()}
     deadline = time.monotonic() + _DAGS_WITHIN_S
     while missing := wanted - (dags := api.dags()).keys():

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from humannet_ops.local import components, platform, report
 from humannet_ops.local.chain import Chain
-from humannet_ops.local.client import Client, Unreachable
+from humannet_ops.local.client import Client, Refused, Unreachable
 from humannet_ops.local.components import PlatformError
 from humannet_ops.local.progress import Progress
 from humannet_ops.orchestration.legs import REVISIT, crawl_dag_id
 
 _LOOK_EVERY_S = 1.0
+_SILENT_FOR_S = 60.0
 
 
 def run(home: Path, videos: Path | None, progress: Progress) -> bool:
@@ -80,15 +81,7 @@ def _follow(home: Path, api: Client, source: str, began: datetime.datetime, prog
     revisited = False
     with progress.live():
         while True:
-            if ended := platform.fallen(home):
-                raise PlatformError(
-                    f"{ended[0]} ended under way; `make run` again goes on from here.\n"
-                    f"{components.log_tail(home, ended[0])}"
-                )
-            try:
-                through = chain.look()
-            except Unreachable:
-                through = False  # busy, or about to be found fallen
+            through = _look(home, chain)
             progress.show(chain)
             if through and revisited:
                 return chain
@@ -97,6 +90,23 @@ def _follow(home: Path, api: Client, source: str, began: datetime.datetime, prog
                 if earlier := _due(today):
                     progress.say(f"Revisiting earlier days with work left: {', '.join(earlier)}")
                     chain.add((REVISIT, api.trigger(REVISIT, None, {"partitions": earlier})))
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _look(home: Path, chain: Chain) -> bool:
+    """Look at the chain; bear with an API that is busy, but not with a component that ended."""
+    deadline = time.monotonic() + _SILENT_FOR_S
+    while True:
+        if ended := platform.fallen(home):
+            raise PlatformError(
+                f"{ended[-1]} ended under way; `make run` again goes on from here.\n"
+                f"{components.log_tail(home, ended[-1])}"
+            )
+        try:
+            return chain.look()
+        except (Refused, Unreachable):
+            if time.monotonic() > deadline:
+                raise
             time.sleep(_LOOK_EVERY_S)
 
 

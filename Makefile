@@ -1,0 +1,107 @@
+# `make help` lists what there is. `make run` and `make test` need nothing done before them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export HUMANNET_HOME := $(abspath $(or $(HUMANNET_HOME),.humannet))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+SAMPLES := $(HUMANNET_HOME)/packages/samples
+
+# A stamp is named after the content of what it was made from: an unchanged install is not repeated, a half-finished one
+# is. (The path is in it because a virtual environment does not survive being moved.)
+hash = $(shell (echo $(CURDIR); cat $(1)) | sha256sum | cut -c1-16)
+DEFAULT := requirements/default.txt requirements/models.txt
+INSTALLED := $(VENV)/.default-$(call hash,$(DEFAULT) pyproject.toml)
+TEST_INSTALLED := $(VENV)/.test-$(call hash,$(DEFAULT) requirements/test.txt pyproject.toml)
+WORKER_INSTALLED := $(VENV)/.worker-$(call hash,$(DEFAULT) $(wildcard requirements/worker*.txt) pyproject.toml)
+SAMPLED := $(SAMPLES)/.samples-$(call hash,requirements/samples.txt)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "State lives in $(HUMANNET_HOME) (HUMANNET_HOME moves it)."
+
+.PHONY: run
+run: install $(if $(VIDEOS),,samples) ## Take videos all the way and print what became of them: VIDEOS=/some/folder, or the samples
+	@exec $(BIN)/humannet local run $(if $(VIDEOS),--videos "$${VIDEOS}")
+
+.PHONY: up
+up: install samples ## Start Postgres and Airflow and leave them running; prints address and login
+	@exec $(BIN)/humannet local up
+
+.PHONY: down
+down: install ## Stop everything that runs
+	@exec $(BIN)/humannet local down
+
+.PHONY: test
+test: install-test samples ## Run all tests
+	$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: lint
+lint: install-test ## Check style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: install
+install: $(INSTALLED) ## Make .venv from the locked requirements
+
+.PHONY: install-test
+install-test: $(TEST_INSTALLED) ## The same, with what the tests need
+
+.PHONY: install-worker
+install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and TransNetV2 (CPU build; see requirements/)
+
+.PHONY: samples
+samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
+
+.PHONY: clean
+clean: ## Stop the platform, remove .venv and caches; what was collected stays in HUMANNET_HOME
+	@if [ -x $(BIN)/humannet ]; then $(BIN)/humannet local down; fi
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis $(HUMANNET_HOME)/packages
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "The catalog, the store and the logs are still in $(HUMANNET_HOME): remove that folder yourself to lose them."
+
+$(INSTALLED):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Python 3.11 is missing ($(PYTHON) is not found): apt-get install python3.11 python3.11-venv," \
+	       "or name another with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11, which the locked packages are for: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@if [ ! -e $(VENV)/.made ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "Making $(VENV)"; rm -rf $(VENV); \
+	  if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	  elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then $(PYTHON) -m virtualenv --quiet $(VENV); \
+	  elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; \
+	  else \
+	    echo "Python 3.11 is here, but neither its venv module nor virtualenv nor pip:" \
+	         "apt-get install python3.11-venv (Debian and Ubuntu package it apart)" >&2; exit 1; \
+	  fi; \
+	  touch $(VENV)/.made; \
+	fi
+	@rm -f $(VENV)/.default-* $(VENV)/.test-* $(VENV)/.worker-*
+	@echo "Installing the locked requirements (some 400 MB; once)"
+	$(PIP_INSTALL) -r requirements/default.txt -r requirements/models.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST_INSTALLED): $(INSTALLED)
+	$(PIP_INSTALL) -r requirements/test.txt
+	@rm -f $(VENV)/.test-* && touch $@
+
+$(WORKER_INSTALLED): $(TEST_INSTALLED)
+	$(PIP_INSTALL) -r requirements/worker.txt
+	@rm -f $(VENV)/.worker-* && touch $@
+
+# Only their video files are read; none of them is imported.
+$(SAMPLED): | install
+	@echo "Fetching the sample videos"
+	@rm -rf $(SAMPLES)
+	@mkdir -p $(SAMPLES)
+	$(PIP_INSTALL) --only-binary :all: --target $(SAMPLES) -r requirements/samples.txt
+	@touch $@
