@@ -1,0 +1,219 @@
+"""Measure near-duplicate detection: edit every video of a folder, fingerprint all, and see who finds whom.
+
+    .venv/bin/python tests/benchmarks/near_duplicates.py                       # the shared corpus, about 10 minutes
+    .venv/bin/python tests/benchmarks/near_duplicates.py --videos some/folder  # any other videos
+
+Prints the recall of the confirmation and of the candidate search for every edit, and every pair that is merged though
+it is not a copy. Four kinds of pairs are no copies: two different videos, any edit of one against any edit of the
+other, and the first and last 45 % of one video (the same place, another moment) where it moves at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+
+from humannet_ops.catalog.duplicates import MAX_CANDIDATES, MAX_PROBES, NEIGHBOURS
+from humannet_ops.domain.records import Fingerprint
+from humannet_ops.media.decode import Pass, decode
+from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS, Fingerprints, confirm
+from humannet_ops.settings import REPOSITORY
+
+CORPUS = REPOSITORY.parent / "shared" / "corpus"
+SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
+# Copies are made no larger than this (short side): the fingerprint sees 256 pixels anyway.
+EDIT_SIDE = 360
+ENCODE = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-crf", "26", "-pix_fmt", "yuv420p"]
+CRF32 = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-crf", "32", "-pix_fmt", "yuv420p"]
+EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
+FIT = f"scale='if(gt(iw,ih),-2,min({EDIT_SIDE},iw))':'if(gt(iw,ih),min({EDIT_SIDE},ih),-2)',setsar=1,{EVEN}"
+LOGO = (
+    "drawbox=x=iw*0.80:y=ih*0.05:w=iw*0.15:h=ih*0.12:color=white:t=fill,"
+    "drawbox=x=iw*0.83:y=ih*0.08:w=iw*0.09:h=ih*0.06:color=red:t=fill"
+)
+# edit -> (filter, start and end as fractions of the duration, output options)
+EDITS: dict[str, tuple[str, float, float, list[str]]] = {
+    "reencode_crf32": ("null", 0, 1, CRF32),
+    "rescale_240p": ("scale='if(gt(iw,ih),-2,240)':'if(gt(iw,ih),240,-2)'", 0, 1, ENCODE),
+    "letterbox": ("pad=iw:trunc(ih*1.34/2)*2:0:(oh-ih)/2", 0, 1, ENCODE),
+    "pillarbox": ("pad=trunc(iw*1.34/2)*2:ih:(ow-iw)/2:0", 0, 1, ENCODE),
+    "mirror": ("hflip", 0, 1, ENCODE),
+    "logo": (LOGO, 0, 1, ENCODE),
+    "crop_10": (f"crop=iw*0.9:ih*0.9,{EVEN}", 0, 1, ENCODE),
+    "brighter": ("eq=brightness=0.12", 0, 1, ENCODE),
+    "darker": ("eq=brightness=-0.12", 0, 1, ENCODE),
+    "first_20_removed": ("null", 0.2, 1, ENCODE),
+    "last_20_removed": ("null", 0, 0.8, ENCODE),
+    "middle_half": ("null", 0.25, 0.75, ENCODE),
+    "fps_15": ("fps=15", 0, 1, ENCODE),
+    "contrast_gamma": ("eq=contrast=1.25:gamma=1.2:saturation=0.5", 0, 1, ENCODE),
+    # harder than asked for: crops off the centre, and several edits at once
+    "crop_corner": (f"crop=iw*0.9:ih*0.9:0:0,{EVEN}", 0, 1, ENCODE),
+    "letterbox_mirror_crf32": ("hflip,pad=iw:trunc(ih*1.34/2)*2:0:(oh-ih)/2", 0, 1, CRF32),
+    "crop_logo_middle_half": (f"crop=iw*0.9:ih*0.9,{EVEN},{LOGO}", 0.25, 0.75, CRF32),
+}
+ASKED_FOR = 15  # "remux" and the edits before crop_corner
+HALVES = {"head_45": (0.0, 0.45), "tail_45": (0.55, 1.0)}
+
+
+def make_copies(source: Path, folder: Path) -> None:
+    """Write every edited copy of a video as ``folder/<edit>.mkv`` or .mp4; one decode feeds all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "complete").exists():
+        return
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    quiet = [ffmpeg, "-y", "-v", "error", "-threads", "1", "-fflags", "+genpts", "-i", str(source)]
+    subprocess.run([*quiet, "-map", "0:v:0", "-c", "copy", str(folder / "remux.mkv")], check=True)
+    report = Pass()
+    for _ in decode(source, report):
+        pass
+    outputs: list[str] = []
+    spans = {name: (edit[0], edit[1], edit[2], edit[3]) for name, edit in EDITS.items()}
+    spans |= {name: ("null", start, end, ENCODE) for name, (start, end) in HALVES.items()}
+    for name, (filters, start, end, options) in spans.items():
+        cut = f"trim={start * report.end_s:.3f}:{end * report.end_s + 0.001:.3f},setpts=PTS-STARTPTS"
+        chain = f"{FIT},{filters}" if (start, end) == (0, 1) else f"{cut},{FIT},{filters}"
+        outputs += ["-map", "0:v:0", "-vf", f"{chain},{EVEN}", *options, str(folder / f"{name}.mp4")]
+    subprocess.run([*quiet, *outputs], check=True)
+    (folder / "complete").touch()
+
+
+def fingerprint(path: Path) -> list[Fingerprint]:
+    """Fingerprint a file as the analyse stage does."""
+    maker = Fingerprints()
+    for frame in decode(path, Pass(), sample_fps=0.01):
+        maker.feed(frame.t_s, grey(frame.bgr))
+    return maker.result()
+
+
+def grey(bgr: np.ndarray) -> np.ndarray:
+    """Luma of a BGR picture (ITU-R BT.601)."""
+    return (bgr.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)).round().astype(np.uint8)
+
+
+class Index:
+    """What the catalog's search does, exactly instead of approximately: see sql/queries/duplicates.sql."""
+
+    def __init__(self, videos: dict[str, list[Fingerprint]]) -> None:
+        rows = [(name, bits) for name, prints in videos.items() for bits in searchable(prints)]
+        self.names = np.array([name for name, _ in rows])
+        self.bits = np.array([bits for _, bits in rows], np.uint64)
+
+    def candidates(self, name: str, prints: Sequence[Fingerprint]) -> list[str]:
+        """Return the videos that the search hands to the confirmation."""
+        ordinals = [i for i, found in enumerate(searchable_mask(prints)) if found]
+        step = max(1, -(-len(ordinals) // MAX_PROBES))
+        hits: dict[str, int] = defaultdict(int)
+        others = self.names != name
+        bits, names = self.bits[others], self.names[others]
+        for i in ordinals[::step]:
+            for probe in (prints[i].bits, prints[i].mirrored_bits):
+                distance = np.bitwise_count(bits ^ np.uint64(probe))
+                for j in np.argsort(distance, kind="stable")[:NEIGHBOURS]:
+                    if distance[j] <= SEARCH_RADIUS_BITS:
+                        hits[str(names[j])] += 1
+        return sorted(hits, key=lambda video: -hits[video])[:MAX_CANDIDATES]
+
+
+def searchable_mask(prints: Sequence[Fingerprint]) -> Iterator[bool]:
+    """Which frames the catalog indexes: those that differ from the last indexed one (catalog/recording.py)."""
+    last: int | None = None
+    for entry in prints:
+        found = last is None or (entry.bits ^ last).bit_count() > 4
+        last = entry.bits if found else last
+        yield found
+
+
+def searchable(prints: Sequence[Fingerprint]) -> list[int]:
+    """Return the hashes that are indexed."""
+    return [entry.bits for entry, found in zip(prints, searchable_mask(prints), strict=True) if found]
+
+
+def measure(prints: dict[str, dict[str, list[Fingerprint]]]) -> None:
+    """Print recall for each edit, then every false merge."""
+    originals = {video: edits["original"] for video, edits in prints.items()}
+    index = Index(originals)
+    blank = [video for video, found in originals.items() if not found]
+    print(
+        f"{len(originals)} videos, {sum(map(len, originals.values()))} fingerprints; without any: {blank or 'none'}\n"
+    )
+    print(f"{'edit':24} {'confirmed':>9} {'searched':>9} {'both':>6}   missed by the confirmation (similarity)")
+    totals = np.zeros(3)
+    count = 0
+    edits = ["remux", *EDITS]
+    for number, edit in enumerate(edits):
+        scores, missed = np.zeros(3), []
+        for video, made in prints.items():
+            match = confirm(made[edit], originals[video])
+            # the search must find the original among all other videos; the copy itself is not in the index
+            found = video in index.candidates("", made[edit])
+            scores += match.is_copy, found, match.is_copy and found
+            if not match.is_copy:
+                missed.append(f"{video} ({match.similarity:.2f})")
+        recall = scores / len(prints)
+        if number < ASKED_FOR:
+            totals += scores
+            count += len(prints)
+        print(f"{edit:24} {recall[0]:9.3f} {recall[1]:9.3f} {recall[2]:6.3f}   {', '.join(missed)}")
+    print(
+        f"{'all that were asked for':24} {totals[0] / count:9.3f} {totals[1] / count:9.3f} {totals[2] / count:6.3f}\n"
+    )
+
+    pairs = merged = 0
+    for one, other in combinations(prints, 2):
+        for edit in ("original", *edits):
+            for left, right in ((edit, "original"), ("original", edit)) if edit != "original" else ((edit, edit),):
+                match = confirm(prints[one][left], prints[other][right])
+                pairs += 1
+                if match.is_copy:
+                    merged += 1
+                    print(f"FALSE MERGE {one}/{left} with {other}/{right}: {match}")
+    print(f"{merged} false merges in {pairs} pairs of different videos")
+    halves = [(video, confirm(made["head_45"], made["tail_45"])) for video, made in prints.items()]
+    same = [f"{video} ({match.similarity:.2f})" for video, match in halves if match.is_copy]
+    print(f"{len(same)} of {len(halves)} videos whose two ends are taken for one: {', '.join(same)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the copies, fingerprint them, and print the measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=Path, default=CORPUS, help="folder of videos (default: ../shared/corpus)")
+    parser.add_argument(
+        "--copies", type=Path, help="where copies are kept for the next time (default: a temporary one)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="videos handled at once (default: 2)")
+    options = parser.parse_args(arguments)
+    sources = sorted(path for path in options.videos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not sources:
+        print(f"no videos under {options.videos}: name a folder with --videos", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as temporary:
+        copies = options.copies or Path(temporary)
+
+        def prepare(source: Path) -> tuple[str, dict[str, list[Fingerprint]]]:
+            name = "_".join(source.relative_to(options.videos).parts)
+            make_copies(source, copies / name)
+            files = {path.stem: path for path in (copies / name).iterdir() if path.suffix in SUFFIXES}
+            return name, {stem: fingerprint(path) for stem, path in {"original": source, **files}.items()}
+
+        started = time.monotonic()
+        with ThreadPoolExecutor(options.jobs) as pool:
+            prints = dict(pool.map(prepare, sources))
+        print(f"copies made and fingerprinted in {time.monotonic() - started:.0f} s")
+        measure(prints)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
