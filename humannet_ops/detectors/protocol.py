@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from humannet_ops.domain.detection import Detection
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Frame = NDArray[np.uint8]
-    """A picture: height x width x 3, red first."""
+Frame = NDArray[np.uint8]
+"""A picture: height x width x 3, red first."""
 
 
 class Detector(Protocol):
