@@ -142,8 +142,8 @@ def people(sights: Sequence[Sight], limits: Mapping[str, float]) -> list[bool]:
     """Tell in which frames a human is seen.
 
     No detector is believed for one frame alone: each errs there, and half a second earlier or later most errors are
-    gone. So a frame counts if it shows something, a frame beside it does too, and the two together have either a sure
-    person, or the same kind of sign twice, or two kinds of sign.
+    gone. So a frame counts if it shows something, a frame beside it does too, and either one of the two is sure of a
+    person, or both show the same kind of sign, or one shows two kinds.
     """
     return [
         any(_agree(sights[place], sights[near], limits) for near in (place - 1, place + 1) if 0 <= near < len(sights))
@@ -152,15 +152,12 @@ def people(sights: Sequence[Sight], limits: Mapping[str, float]) -> list[bool]:
 
 
 def _agree(here: Sight, beside: Sight, limits: Mapping[str, float]) -> bool:
-    signs = [_signs(here, limits), _signs(beside, limits)]
-    if not all(signs):
+    kinds, others = _signs(here, limits), _signs(beside, limits)
+    if not (kinds and others):
         return False
-    sure = limits["person_sure"]
-    if here.person.score >= sure or (beside.person.score >= sure and here.person.score):
+    if max(len(kinds), len(others)) > 1 or kinds & others - {"hint"}:
         return True
-    # a hint of a person is a sign only beside a hand or a face
-    strong = [kinds - {"hint"} for kinds in signs]
-    return bool(strong[0] & strong[1]) or len(signs[0]) > 1
+    return max(here.person.score, beside.person.score) >= limits["person_sure"]
 
 
 def _signs(sight: Sight, limits: Mapping[str, float]) -> set[str]:
