@@ -162,8 +162,10 @@ def _decided(row: Row) -> str | None:
     if not failing:
         return None
     check = failing[0]
-    side = {True: "at least", False: "at most"}.get(check.get("is_minimum"), "the threshold of")
-    return f"{check['name']} is {_number(check['value'])}; {side} {_number(check['threshold'])} is asked"
+    measured = f"{check['name']} is {_number(check['value'])}"
+    if "is_minimum" not in check:
+        return f"{measured} against {_number(check['threshold'])}"
+    return f"{measured}; at {'least' if check['is_minimum'] else 'most'} {_number(check['threshold'])} is asked"
 
 
 def _number(value: Any) -> str:
