@@ -52,10 +52,6 @@ def test_the_page_is_in_the_navigation_and_behind_the_login(tmp_path: Path) -> N
     assert found["prefix"] == "/humannet"
     view = found["view"]
     assert (view["name"], view["destination"], view["href"]) == ("Corpus", "nav", "/humannet/")
-        "Corpus",
-        "nav",
-        "/humannet/",
-    )
     for path, (plain, browser, location, forged) in found["answers"].items():
         assert (plain, browser, forged) == (401, 303, 403), path
         assert location.startswith("http://127.0.0.1:8080/api/v2/auth/login?next=http%3A%2F%2F127.0.0.1%3A8080%2F")
