@@ -36,16 +36,21 @@ class MediapipePose:
         with quiet():
             self._body = solutions.pose.Pose(model_complexity=COMPLEXITY, **confidence)
             self._hands = solutions.hands.Hands(model_complexity=COMPLEXITY, max_num_hands=MAX_HANDS, **confidence)
+            self._warm_up()
         # The graphs are native code that releases the interpreter lock: with two threads both models run at once.
         self._pool = ThreadPoolExecutor(1, "body-pose") if threads > 1 else None
 
     def start(self) -> None:
         """Forget the frames seen so far, so that a clip's result does not depend on the clips before it."""
-        nothing = np.zeros((64, 64, 3), np.uint8)
         with quiet():
-            for graph in (self._body, self._hands):
-                graph.reset()
-                graph.process(nothing)
+            self._body.reset()
+            self._hands.reset()
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Let the models load now: a graph does that when its first frame comes, and says so."""
+        for graph in (self._body, self._hands):
+            graph.process(np.zeros((64, 64, 3), np.uint8))
 
     def estimate(self, rgb: Picture, *, with_body: bool = True) -> tuple[Body | None, tuple[Hand, ...]]:
         """Estimate the poses in the clip's next frame.

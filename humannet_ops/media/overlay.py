@@ -1,0 +1,96 @@
+"""Draws poses on a frame, for people to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from humannet_ops.domain.skeleton import BODY_BONES, BODY_JOINTS, HAND_BONES, LIMB_JOINTS
+from humannet_ops.media.pose_tracks import PoseTracks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
+    Colour = tuple[int, int, int]
+
+# Okabe and Ito's colours, which colour-blind people tell apart: the left is orange, the right is blue.
+LEFT, RIGHT, MIDDLE, NOSE = (230, 159, 0), (86, 180, 233), (240, 240, 240), 0
+LEFT_HAND, RIGHT_HAND = (213, 94, 0), (0, 158, 115)
+OUTLINE = (20, 20, 20)
+MIN_VISIBILITY = 0.5
+_SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
+
+
+def draw_pose(rgb: Picture, tracks: PoseTracks, frame: int) -> Picture:
+    """Draw the bodies and hands of one frame.
+
+    Args:
+        rgb: The frame, height x width x 3, red first; of any size, tracks are scaled to it.
+        tracks: The clip's pose tracks.
+        frame: Which of the clip's frames this is.
+
+    Returns:
+        A new picture of the same size.
+    """
+    picture = np.ascontiguousarray(rgb).copy()
+    height, width = picture.shape[:2]
+    scale = np.array([width / tracks.width, height / tracks.height])
+    thickness = max(1, round(max(width, height) / 320))
+    for row in np.flatnonzero(tracks.body_frame == frame):
+        _draw_body(picture, tracks.body_px[row] * scale, tracks.body_visibility[row], thickness)
+    for row in np.flatnonzero(tracks.hand_frame == frame):
+        colour = LEFT_HAND if tracks.hand_left[row] else RIGHT_HAND
+        _draw(picture, tracks.hand_px[row] * scale, [(a, b, colour) for a, b in HAND_BONES], max(1, thickness // 2))
+    return picture
+
+
+def best_frame(tracks: PoseTracks) -> int:
+    """Return the frame that shows most of a pose, for a thumbnail.
+
+    That is the one with the most visible limb joints inside the picture, half of that for a hand's certainty; among
+    equals the one nearest to the clip's middle, which is the answer too where there is no pose at all.
+    """
+    shown = np.zeros(max(1, tracks.frames))
+    px, visibility = tracks.body_px[:, LIMB_JOINTS], tracks.body_visibility[:, LIMB_JOINTS]
+    inside = ((px >= 0) & (px < (tracks.width, tracks.height))).all(axis=2)
+    np.add.at(shown, tracks.body_frame, (visibility * inside).mean(axis=1) if len(px) else 0)
+    np.add.at(shown, tracks.hand_frame, tracks.hand_score / 2)
+    distance = np.abs(np.arange(len(shown)) - (len(shown) - 1) / 2) / len(shown)
+    # nearly equal is equal: a hundredth more of a joint is no better picture
+    return int(np.lexsort((distance, -np.round(shown, 2)))[0])
+
+
+def _draw_body(picture: Picture, px: NDArray[np.floating], visibility: NDArray[np.float32], thickness: int) -> None:
+    visible = visibility >= MIN_VISIBILITY
+    bones = [(a, b, _colour(a, b)) for a, b in BODY_BONES if visible[a] and visible[b]]
+    if visible[[NOSE, 11, 12]].all():
+        neck = px[[11, 12]].mean(axis=0)
+        px = np.vstack([px, neck])
+        bones.append((len(BODY_JOINTS), NOSE, MIDDLE))
+    _draw(picture, px, bones, thickness)
+
+
+def _colour(a: int, b: int) -> Colour:
+    sides = {BODY_JOINTS[joint].partition("_")[0] for joint in (a, b)}
+    return MIDDLE if len(sides) == 2 else LEFT if "left" in sides else RIGHT
+
+
+def _draw(picture: Picture, px: NDArray[np.floating], bones: Iterable[tuple[int, int, Colour]], thickness: int) -> None:
+    """Draw bones with a dark outline, which keeps them readable on any ground, then their joints."""
+    import cv2
+
+    # far outside a picture there is nothing to draw, and cv2 takes 32 bits only
+    points = np.clip(np.round(px * (1 << _SHIFT)), -(1 << 24), 1 << 24).astype(int)
+    lines = [(tuple(map(int, points[a])), tuple(map(int, points[b])), colour) for a, b, colour in bones]
+    for start, end, _ in lines:
+        cv2.line(picture, start, end, OUTLINE, thickness + 2, cv2.LINE_AA, _SHIFT)
+    for start, end, colour in lines:
+        cv2.line(picture, start, end, colour, thickness, cv2.LINE_AA, _SHIFT)
+    radius = (thickness + 1) << (_SHIFT - 1)
+    for point, colour in {point: colour for start, end, colour in lines for point in (start, end)}.items():
+        cv2.circle(picture, point, radius + (1 << _SHIFT), OUTLINE, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(picture, point, radius + (1 << _SHIFT) // 2, colour, -1, cv2.LINE_AA, _SHIFT)
