@@ -73,7 +73,7 @@ def make_copies(source: Path, folder: Path) -> None:
     if (folder / "complete").exists():
         return
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-    quiet = [ffmpeg, "-y", "-v", "error", "-threads", "1", "-fflags", "+genpts", "-i", str(source)]
+    quiet = [ffmpeg, "-nostdin", "-y", "-v", "error", "-threads", "1", "-fflags", "+genpts", "-i", str(source)]
     subprocess.run([*quiet, "-map", "0:v:0", "-c", "copy", str(folder / "remux.mkv")], check=True)
     report = Pass()
     for _ in decode(source, report):
