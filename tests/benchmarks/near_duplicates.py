@@ -36,6 +36,8 @@ SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm"}
 EDIT_SIDE = 360
 ENCODE = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-crf", "26", "-pix_fmt", "yuv420p"]
 CRF32 = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-crf", "32", "-pix_fmt", "yuv420p"]
+# what the edits are made from: the picture at that size, all but lossless
+BASE = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", "-qp", "6", "-pix_fmt", "yuv420p"]
 EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
 FIT = f"scale='if(gt(iw,ih),-2,min({EDIT_SIDE},iw))':'if(gt(iw,ih),min({EDIT_SIDE},ih),-2)',setsar=1,{EVEN}"
 LOGO = (
@@ -68,25 +70,29 @@ HALVES = {"head_45": (0.0, 0.45), "tail_45": (0.55, 1.0)}
 
 
 def make_copies(source: Path, folder: Path) -> None:
-    """Write every edited copy of a video as ``folder/<edit>.mkv`` or .mp4; one decode feeds all."""
+    """Write every edited copy of a video as ``folder/<edit>.mkv`` or .mp4."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "complete").exists():
         return
+    base = folder / "base.nut"
+    run_ffmpeg(source, "-map", "0:v:0", "-c", "copy", str(folder / "remux.mkv"))
+    run_ffmpeg(source, "-map", "0:v:0", "-vf", FIT, *BASE, str(base))
+    report = Pass()
+    for _ in decode(base, report, sample_fps=0.01):
+        pass
+    edits = {**EDITS, **{name: ("null", start, end, ENCODE) for name, (start, end) in HALVES.items()}}
+    for name, (filters, start, end, options) in edits.items():
+        cut = f"trim={start * report.end_s:.3f}:{end * report.end_s + 0.001:.3f},setpts=PTS-STARTPTS"
+        run_ffmpeg(base, "-vf", f"{cut},{filters},{EVEN}", *options, str(folder / f"{name}.mp4"))
+    base.unlink()
+    (folder / "complete").touch()
+
+
+def run_ffmpeg(source: Path, *arguments: str) -> None:
+    """Run the ffmpeg that imageio-ffmpeg carries. One output a run: with many, ffmpeg 9 can wait for itself."""
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     quiet = [ffmpeg, "-nostdin", "-y", "-v", "error", "-threads", "1", "-fflags", "+genpts", "-i", str(source)]
-    subprocess.run([*quiet, "-map", "0:v:0", "-c", "copy", str(folder / "remux.mkv")], check=True)
-    report = Pass()
-    for _ in decode(source, report):
-        pass
-    outputs: list[str] = []
-    spans = {name: (edit[0], edit[1], edit[2], edit[3]) for name, edit in EDITS.items()}
-    spans |= {name: ("null", start, end, ENCODE) for name, (start, end) in HALVES.items()}
-    for name, (filters, start, end, options) in spans.items():
-        cut = f"trim={start * report.end_s:.3f}:{end * report.end_s + 0.001:.3f},setpts=PTS-STARTPTS"
-        chain = f"{FIT},{filters}" if (start, end) == (0, 1) else f"{cut},{FIT},{filters}"
-        outputs += ["-map", "0:v:0", "-vf", f"{chain},{EVEN}", *options, str(folder / f"{name}.mp4")]
-    subprocess.run([*quiet, *outputs], check=True)
-    (folder / "complete").touch()
+    subprocess.run([*quiet, *arguments], check=True)
 
 
 def fingerprint(path: Path) -> list[Fingerprint]:
