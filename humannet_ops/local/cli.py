@@ -21,6 +21,7 @@ def _plain_errors() -> Iterator[None]:
     """Turn what people cause and can cure into a message and exit status 1, and a signal into a clean end."""
     from humannet_ops.catalog.connection import CatalogError
     from humannet_ops.detectors.lock import ModelError
+    from humannet_ops.domain.policy import PolicyError
     from humannet_ops.local.client import Refused, Unreachable
     from humannet_ops.local.components import PlatformError
     from humannet_ops.sources.config import SourceError
@@ -36,7 +37,9 @@ def _plain_errors() -> Iterator[None]:
     signal.signal(signal.SIGINT, end)
     try:
         yield
-    except (CatalogError, ModelError, PlatformError, Refused, SourceError, StoreError, Unreachable) as error:
+    except (
+        CatalogError, ModelError, PlatformError, PolicyError, Refused, SourceError, StoreError, Unreachable,
+    ) as error:  # fmt: skip
         print(f"humannet: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
 
