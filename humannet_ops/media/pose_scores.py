@@ -18,11 +18,11 @@
         |px(b) - px(a)| / scale / (t(b) - t(a)),   a, b = f -+ 0.1 s, cut off at the clip's ends
 
     A body's joints are nose, ears and limbs with visibility >= 0.5 at both ends, at least three of them; a hand's are
-    all 21, where it is the only one of its side. ``scale``, in pixels a metre, is the root mean square distance of the joints from their centre in the picture
-    divided by the same in the model's metric x and y (the scale of a weak perspective camera), averaged over a and b.
-    So it is motion across the picture at the person's own distance; the camera's motion is in it, motion along the
-    line of sight is not. Measuring over 0.2 s keeps the models' jitter out. Speeds above 12 m/s, faster than any
-    sprinter, are jumps to another person or hand and do not count.
+    all 21, where it is the only one of its side. ``scale``, in pixels a metre, is the root mean square distance of the
+    joints from their centre in the picture divided by the same in the model's metric x and y (the scale of a weak
+    perspective camera), averaged over a and b. So it is motion across the picture at the person's own distance; the
+    camera's motion is in it, motion along the line of sight is not. Measuring over 0.2 s keeps the models' jitter out.
+    Speeds above 12 m/s, faster than any sprinter, are jumps to another person or hand and do not count.
 
 ``motion_len``, seconds
     Length of the longest run of frames whose speed is at least 0.1 m/s; pauses of up to 0.25 s do not end it.

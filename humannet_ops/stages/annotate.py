@@ -6,6 +6,7 @@ The formulas of the scores are in ``humannet_ops.media.pose_scores``, the file's
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ BODY, HANDS = "body_pose", "hand_pose"
 # The pose model finds people in cartoons; the person detector does not. Detection samples two frames a second, so
 # half a second reaches from one sample to the next.
 GATE_S = 0.5
-# A box with this score counts as a person, as in the policy (`person_likely`). With CenterNet 2 of 140 samples of videos
-# without people reach it, as many as reach 0.4, while 0.4 misses a third more of those with people.
+# A box with this score counts as a person, as in the policy (`person_likely`). With CenterNet 2 of 134 samples of
+# videos without people reach it, and the same 2 reach 0.4, which loses a quarter of the basketball players.
 PERSON_SCORE = 0.3
 # Mean speed, m/s, below which a word is right. 1.4 m/s is the usual walking pace (Bohannon 1997).
 PACES = ((0.5, "moving a little"), (1.4, "moving"))
@@ -143,8 +144,13 @@ class Annotate:
         from humannet_ops.media.container import packets_to_frames
 
         self.model.start()
+        started, limit_s = time.monotonic(), self.context.config.subject_timeout_s
         fps = float(stream.average_rate or 30)
         for number, picture in enumerate(packets_to_frames(container, stream, faults)):
+            if time.monotonic() - started > limit_s:
+                raise SubjectError(
+                    Reason.TIMED_OUT, f"pose estimation took longer than {limit_s:.0f} s (HUMANNET_SUBJECT_TIMEOUT_S)."
+                )
             wanted = people is None or people.near(start_s + number / fps)
             rgb = cast("Picture", picture.to_ndarray(format="rgb24"))
             yield self.model.estimate(rgb, with_body=wanted)
