@@ -38,11 +38,18 @@ _HEALTHY_WITHIN_S = 180.0
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of every Airflow process of this home, and of what its tasks start."""
     return {
+        # Shards small enough that a handful of videos keeps every core busy.
+        "HUMANNET_SHARD_SECONDS": "60",
         **components.clean_environment(),
         "AIRFLOW_HOME": str(home / "airflow"),
         "HUMANNET_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def parallelism() -> int:
+    """Return how many tasks run at once on this machine."""
+    return max(2, min(4, len(os.sched_getaffinity(0))))
 
 
 def configure(home: Path) -> str:
@@ -53,11 +60,10 @@ def configure(home: Path) -> str:
     port = _free_port(int(known["port"]))
     _write_private(folder / "secrets.json", json.dumps({**known, "port": str(port)}))
     address = f"http://{HOST}:{port}"
-    cores = os.cpu_count() or 1
     sections = {
         "core": {
             "executor": "LocalExecutor",
-            "parallelism": str(max(2, min(4, cores))),
+            "parallelism": str(parallelism()),
             "dags_folder": str(REPOSITORY / "dags"),
             "plugins_folder": str(REPOSITORY / "plugins"),
             "load_examples": "False",

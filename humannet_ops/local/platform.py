@@ -146,7 +146,8 @@ def _open_dags(home: Path) -> None:
 
     api = airflow.client(home)
     for name in POOLS.keys() - api.pools().keys():
-        api.make_pool(name, *POOLS[name])
+        slots, description = POOLS[name]
+        api.make_pool(name, _devices() if name == "gpu" else slots, description)
     wanted = {leg.dag_id for leg in LEGS} | {REVISIT} | {crawl_dag_id(path.stem) for path in config.files()}
     deadline = time.monotonic() + _DAGS_WITHIN_S
     while missing := wanted - (dags := api.dags()).keys():
@@ -160,6 +161,11 @@ def _open_dags(home: Path) -> None:
     for name in (*(leg.dag_id for leg in LEGS), REVISIT):
         if dags[name]["is_paused"]:
             api.unpause(name)
+
+
+def _devices() -> int:
+    """Return how many tasks may run models at once: one a GPU; without any, as many as run at all."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) or airflow.parallelism()
 
 
 def _record_mode(home: Path, mode: Mode) -> None:
