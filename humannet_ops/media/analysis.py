@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Analysis:
         faults: What FFmpeg complained of; the pass went on, or ended there.
         signals_path: Parquet, see ``signals``.
         sampled_path: Parquet, see ``sampled_frames``.
+        times: When each frame begins, seconds.
     """
 
     frames: int
@@ -44,6 +46,7 @@ class Analysis:
     faults: list[str]
     signals_path: Path
     sampled_path: Path
+    times: Sequence[float]
 
 
 class _Every:
@@ -108,4 +111,5 @@ def analyse(path: Path, scratch: Path, *, shot_detector: str, threads: int, time
         faults=report.faults,
         signals_path=signals_path,
         sampled_path=sampled_path,
+        times=times,
     )

@@ -85,7 +85,7 @@ def decode(
                     Reason.TIMED_OUT, f"decoding took longer than {timeout_s:.0f} s (HUMANNET_SUBJECT_TIMEOUT_S)."
                 )
             origin = picture.time if origin is None else origin
-            t_s = _next_time(picture.time, origin, t_s, step)
+            t_s = next_time(picture.time, origin, t_s, step)
             sample = None
             size = displayed_size(picture, stream)
             if t_s >= due - step / 2:
@@ -96,7 +96,7 @@ def decode(
             report.end_s = t_s + step
 
 
-def _next_time(pts_s: float | None, origin: float | None, last: float, step: float) -> float:
+def next_time(pts_s: float | None, origin: float | None, last: float, step: float) -> float:
     """Return the presentation time, which always grows: old AVI files have none, damaged ones repeat it."""
     if pts_s is None or origin is None:
         return last + step

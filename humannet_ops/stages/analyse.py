@@ -7,6 +7,7 @@ the end of a shot is a clip too, which decide then refuses as too short. So noth
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -63,19 +64,26 @@ class Analyse:
             scores=scores,
             detail={"shot_detector": config.shot_detector, "faults": found.faults[:5]},
             artifacts=(signals, sampled),
-            records=(*spans(found.shots), *found.fingerprints),
+            records=(*spans(found.shots, found.times, found.duration_s), *found.fingerprints),
         )
 
 
-def spans(shots: Sequence[Shot]) -> Iterator[ClipSpan]:
-    """Cut shots into pieces of ``CLIP_SECONDS``, the last one being what is left."""
+def spans(shots: Sequence[Shot], times: Sequence[float], end_s: float) -> Iterator[ClipSpan]:
+    """Cut shots into pieces of ``CLIP_SECONDS``, the last one being what is left. Pieces begin at frames.
+
+    Args:
+        shots: They cover the video.
+        times: When each frame begins, seconds.
+        end_s: When the last one ends.
+    """
+    moments = [*times, end_s]
     for number, shot in enumerate(shots):
-        seconds = shot.end_s - shot.start_s
-        frames = shot.end_frame - shot.start_frame
-        # a remainder of a few frames is rounding, not footage
-        pieces = max(1, math.ceil(seconds / CLIP_SECONDS - 1e-3))
-        edges = [min(1.0, piece * CLIP_SECONDS / seconds) if seconds else 0.0 for piece in range(pieces)] + [1.0]
-        for left, right in pairwise(edges):
-            start, end = shot.start_frame + round(left * frames), shot.start_frame + round(right * frames)
+        # a remainder of a few milliseconds is rounding, not footage
+        pieces = max(1, math.ceil((shot.end_s - shot.start_s) / CLIP_SECONDS - 1e-3))
+        starts = [
+            bisect_left(times, shot.start_s + piece * CLIP_SECONDS - 1e-3, shot.start_frame, shot.end_frame)
+            for piece in range(pieces)
+        ]
+        for start, end in pairwise([*starts, shot.end_frame]):
             if end > start:
-                yield ClipSpan(number, start, end, shot.start_s + left * seconds, shot.start_s + right * seconds)
+                yield ClipSpan(number, start, end, moments[start], moments[end])
