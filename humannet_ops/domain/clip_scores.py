@@ -162,11 +162,19 @@ def _agree(here: Sight, beside: Sight, limits: Mapping[str, float]) -> bool:
 
 def _signs(sight: Sight, limits: Mapping[str, float]) -> set[str]:
     kinds = {name for name, sign in (("hand", sight.hand), ("face", sight.face)) if sign.score}
-    if sight.person.score >= limits["person_likely"]:
+    if sight.person.score >= limits["person_sure"] or _is_cut_off(sight.person, limits):
         kinds.add("person")
     elif sight.person.score:
         kinds.add("hint")
     return kinds
+
+
+def _is_cut_off(person: Sign, limits: Mapping[str, float]) -> bool:
+    """Say whether a middling score is explained: arms, legs and backs at the frame's edge get no more.
+
+    Somebody who stands free is either surely a person, or a statue, a drawing, a coat on a hook.
+    """
+    return person.score >= limits["person_likely"] and person.edges > 0
 
 
 def _people_scores(

@@ -117,6 +117,8 @@ def test_a_person_of_a_few_pixels_is_occluded(tmp_path: Path, policy: Policy):
     [
         pytest.param([[], [PERSON], [], []], 0, id="one frame alone, however sure"),
         pytest.param([[], [PERSON], [ARM], []], 2, id="sure, then likely"),
+        pytest.param([[ARM], [ARM], [], []], 2, id="an arm at the edge, likely and again"),
+        pytest.param([[Detection("person", 0.4, 0.4, 0.2, 0.6, 0.9)]] * 4, 0, id="free-standing, but never sure"),
         pytest.param([[HAND], [HAND], [], []], 2, id="a hand that stays"),
         pytest.param([[HAND], [], [HAND], []], 0, id="hands that flicker"),
         pytest.param([[Detection("person", 0.25, 0, 0, 1, 1)]] * 4, 0, id="hints alone"),
