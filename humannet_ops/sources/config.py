@@ -69,7 +69,7 @@ class FolderSource(BaseModel):
                 f"source {self.source}: {self.path} uses {variable}, which is not set. "
                 "`make run VIDEOS=/some/folder` sets HUMANNET_VIDEOS."
             )
-        folder = Path(text).expanduser()
+        folder = Path(text).expanduser().resolve()  # `make run VIDEOS=` points a link at the folder: keep its real name
         if not folder.is_dir():
             raise SourceError(f"source {self.source}: {folder} is not a folder. Correct `path` in its YAML file.")
         return folder
