@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from humannet_ops.local import components, postgres
@@ -134,11 +135,14 @@ def client(home: Path) -> Client:
 
 
 def migrate(home: Path) -> None:
-    """Bring Airflow's metadata database up to its code.
+    """Bring Airflow's metadata database up to its code; that costs seconds, so not where it was done already.
 
     Raises:
         PlatformError: it cannot be done.
     """
+    stamp = home / "airflow" / "migrated.json"
+    if stamp.exists() and json.loads(stamp.read_text()) == _shape(home):
+        return
     path = components.log_path(home, "airflow-db-migrate")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("wb") as log:
@@ -147,6 +151,7 @@ def migrate(home: Path) -> None:
         )
     if done.returncode:
         raise PlatformError(f"`airflow db migrate` failed.\n{components.log_tail(home, path.stem)}")
+    _write_private(stamp, json.dumps(_shape(home)))
 
 
 def start(home: Path) -> None:
@@ -184,6 +189,15 @@ def wait_until_healthy(home: Path) -> None:
             state = api.health()
         except Unreachable:
             state = {}
+
+
+def _shape(home: Path) -> list[str | None]:
+    """Return Airflow's version and the revision that its database is at, None where it has none yet."""
+    try:
+        revision = postgres.execute(home, "airflow", REPOSITORY / "sql" / "local" / "airflow_revision.sql")
+    except PlatformError:
+        revision = None
+    return [version("apache-airflow-core"), revision]
 
 
 def _airflow() -> list[str]:

@@ -108,6 +108,19 @@ def end(processes: Sequence[psutil.Process], patience_s: float) -> None:
     psutil.wait_procs(stubborn, timeout=10)
 
 
+def kill_tree(home: Path, name: str) -> None:
+    """Kill a component and all that descends from it, the component first."""
+    process = find(home, name)
+    if process is None:
+        return
+    with suppress(psutil.Error):
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.Error):
+                member.kill()
+        psutil.wait_procs(family, timeout=10)
+
+
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would reconfigure Airflow or Postgres behind our back."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PG"))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -85,15 +86,17 @@ def start(home: Path, mode: Mode, say: Say) -> None:
 
 
 def stop(home: Path) -> None:
-    """End everything of this home, orphans of killed parents too. The lock must be held."""
-    for name in reversed(airflow.COMMANDS):
-        if (process := components.find(home, name)) is not None:
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
+    """End everything of this home, orphans of killed parents too. The lock must be held.
+
+    The scheduler and its tasks are killed, not asked: a task that ends by a signal would count as a failed try, while
+    one that vanished with its scheduler is simply run again by the next. What it was at is found undone in the catalog.
+    """
+    components.kill_tree(home, "scheduler")
     components.end(list(components.marked(home)), patience_s=10)
     for name in airflow.COMMANDS:
         components.forget(home, name)
     postgres.stop(home)
+    shutil.rmtree(home / "scratch", ignore_errors=True)
     (home / "run" / "mode").unlink(missing_ok=True)
 
 

@@ -92,19 +92,20 @@ def stop(home: Path) -> None:
     components.forget(home, COMPONENT)
 
 
-def execute(home: Path, database: str, path: Path) -> None:
-    """Run a file of SQL as the superuser, with psql.
+def execute(home: Path, database: str, path: Path) -> str:
+    """Run a file of SQL as the superuser, with psql, and return what it answers, without headings.
 
     Raises:
         PlatformError: a statement failed.
     """
     from humannet_ops.local import components
 
-    command = [binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
+    command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
     command += ["-h", str(socket_directory(home)), "-U", "postgres", "-d", database]
     done = subprocess.run(command, capture_output=True, text=True, env=components.clean_environment())
     if done.returncode:
         raise components.PlatformError(f"{path.name} failed in the embedded Postgres: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def binary(name: str) -> str:
