@@ -101,14 +101,17 @@ def test_a_batch_finds_what_single_frames_do_whatever_their_sizes(samples: Path,
     assert people.detect([]) == []
 
 
-def test_peaks_become_boxes() -> None:
+def test_peaks_become_boxes_and_repeats_are_dropped() -> None:
     heat, sizes = np.zeros((80, 128, 128), np.float32), np.zeros((4, 128, 128), np.float32)
     heat[0, 64, 32] = 0.9
-    heat[2, 5, 5] = centernet.MIN_SCORE / 2
     sizes[:, 64, 32] = 64, 128, 32, 512  # left, top, right, bottom: the last reaches below the picture
-    assert list(centernet.boxes(heat, sizes)) == [
-        Detection("person", pytest.approx(0.9), 0.125, 0.25, 0.3125, 1.0)  # type: ignore[arg-type]
-    ]
+    heat[0, 66, 33] = 0.5  # the same person again
+    sizes[:, 66, 33] = 64, 128, 32, 512
+    heat[2, 64, 32] = 0.4  # a car in the same place is another thing
+    heat[2, 5, 5] = centernet.MIN_SCORE / 2
+    box = (0.125, 0.25, 0.3125, 1.0)
+    found = [(one.label, one.x1, one.y1, one.x2, one.y2) for one in centernet.boxes(heat, sizes)]
+    assert found == [("person", *box), ("car", *box)]
 
 
 @pytest.mark.corpus
