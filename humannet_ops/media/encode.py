@@ -7,12 +7,12 @@ frame rate the source has. The same input gives the same bytes: clips are stored
 
 from __future__ import annotations
 
+import errno
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +23,43 @@ from humannet_ops.media.probe import displayed_size
 
 if TYPE_CHECKING:
     import numpy as np
-    from av.container import InputContainer, OutputContainer
+    from av.container import OutputContainer
+    from av.filter import Graph
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 # Below this, decoding from the start costs less than a seek that may miss.
 _SEEK_FROM_S = 4.0
+# A seek goes by decoding time and may land behind the wanted frame (B-frames, open GOPs): then one goes further back.
+_SEEK_EARLIER_S = (0.0, 2.0, 12.0, 60.0)
 # Frames whose times differ by less are the same moment: the clock of the coarsest container (AVI, FLV) ticks in ms.
 _SAME_MOMENT_S = 1e-3
+_DECODER_THREADS = 2
 _AUDIO_RATE = 48_000
 _AUDIO_FRAME = 1024
-# x264's output depends on its thread count, so that is fixed; shards side by side fill the cores.
-_REPRODUCIBLE = "threads=1:lookahead-threads=1:sync-lookahead=0"
+# Sound whose time stamps wander by less runs on without a gap: a container's rounding is no silence.
+_SOUND_GAP_S = 0.02
+# x264's output depends on its thread count, so that is fixed; shards side by side fill the cores. Its float arithmetic
+# differs between processors unless told not to.
+_REPRODUCIBLE = "threads=1:lookahead-threads=1:sync-lookahead=0:cpu-independent=1"
+# AVCOL_RANGE_JPEG
+_FULL_RANGE = 2
+# counter-clockwise quarter turns
+_TURNS = {0: (), 1: (("transpose", "cclock"),), 2: (("hflip", ""), ("vflip", "")), 3: (("transpose", "clock"),)}
 
 
 @dataclass(frozen=True, slots=True)
 class CutReport:
-    """What was written: frames, size in pixels, frames a second, seconds, and whether sound came along."""
+    """What was written.
+
+    Attributes:
+        frames: In the file.
+        width: Pixels, even.
+        height: The same.
+        fps: Constant.
+        duration_s: ``frames / fps``.
+        has_audio: Whether sound came along.
+        held_frames: How many of ``frames`` only repeat the last one because the source ended, or broke off, before.
+    """
 
     frames: int
     width: int
@@ -47,6 +67,7 @@ class CutReport:
     fps: float
     duration_s: float
     has_audio: bool
+    held_frames: int = 0
 
 
 def cut(
@@ -65,7 +86,7 @@ def cut(
 
     Args:
         source: A local video file.
-        target: The MP4 to write.
+        target: The MP4 to write; it is gone again where this raises.
         start_s: Seconds from the first displayed frame.
         end_s: The same.
         fps: Constant output rate. A tick shows the last source frame that began by then.
@@ -78,100 +99,128 @@ def cut(
         What was written; ``frames`` is ``round((end_s - start_s) * fps)``.
 
     Raises:
-        SubjectError: unreadable, timed_out, or nothing to see in that span.
+        SubjectError: unreadable (also where the source shows nothing in that span), truncated, missing, timed_out.
+        OSError: the target cannot be written; the disk is full.
     """
     import av
 
     frames = max(1, round((end_s - start_s) * fps))
-    deadline = time.monotonic() + timeout_s
+    check_time = _time_limit(timeout_s)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
-    with open_video(source) as (container, stream), av.open(str(target), "w", format="mp4", options=options) as output:
-        clock = _Clock(container, stream)
-        writer: _Writer | None = None
-        for tick, (frame, displayed) in enumerate(_ticks(clock, start_s, fps, frames)):
-            if time.monotonic() > deadline:
-                raise SubjectError(Reason.TIMED_OUT, f"encoding took longer than {timeout_s:.0f} s.")
+    try:
+        footage = _Footage(source, start_s, check_time)
+        with av.open(str(target), "w", format="mp4", options=options) as output:
+            writer: _Writer | None = None
+            for tick, picture in enumerate(_ticks(footage, fps, frames)):
+                if writer is None:
+                    sound = _sound(source, footage.origin_s + start_s, frames / fps, check_time)
+                    writer = _Writer(output, _output_size(picture.displayed, short_side), fps, crf, preset, sound)
+                writer.add(tick, picture.frame)
             if writer is None:
-                sound = _sound(source, clock.origin_s + start_s, frames / fps) if container.streams.audio else None
-                writer = _Writer(output, _output_size(displayed, short_side), fps, crf, preset, sound)
-            writer.add(tick, frame)
-        if writer is None:
-            raise SubjectError(Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {end_s:.3f} s can be decoded.")
-        writer.finish()
-        return CutReport(frames, *writer.size, float(fps), frames / fps, writer.has_audio)
+                raise SubjectError(
+                    Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {end_s:.3f} s can be decoded."
+                )
+            writer.finish()
+        held = sum(start_s + tick / fps > footage.end_s + _SAME_MOMENT_S for tick in range(frames))
+        return CutReport(frames, *writer.size, float(fps), frames / fps, writer.has_audio, held)
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, av.error.FFmpegError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, f"{error.strerror}: free some space for", str(target)) from error
+        raise
+
+
+def _time_limit(timeout_s: float) -> Callable[[], None]:
+    deadline = time.monotonic() + timeout_s
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise SubjectError(
+                Reason.TIMED_OUT, f"encoding took longer than {timeout_s:.0f} s (HUMANNET_SUBJECT_TIMEOUT_S)."
+            )
+
+    return check
 
 
 def _output_size(displayed: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Shrink to the short side; yuv420p has half the chroma samples each way, so sides are even, rounded to nearest."""
     shrink = min(1.0, short_side / min(displayed))
-    # yuv420p has half the chroma samples each way: sides are even
-    width, height = (max(2, round(side * shrink / 2) * 2) for side in displayed)
+    width, height = (max(2, min(round(side * shrink / 2), side // 2) * 2) for side in displayed)
     return width, height
 
 
-class _Clock:
-    """The video's frames from any moment on, timed from its first displayed frame."""
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    t_s: float
+    frame: VideoFrame
+    displayed: tuple[int, int]
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container, self._stream = container, stream
-        stream.thread_type = "AUTO"
-        self._step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
-        first = next(self._decode(), None)
-        self._seekable = first is not None and first.time is not None
-        self.origin_s = float(first.time) if first is not None and first.time is not None else 0.0
-        self._rewind()
 
-    def frames(self, start_s: float) -> Iterator[tuple[float, VideoFrame]]:
-        """Yield ``(t_s, frame)`` from the frame that is shown at ``start_s`` (or before it) on."""
-        if self._seekable and start_s > _SEEK_FROM_S:
-            self._seek(start_s)
-            first = next(self._decode(), None)
-            if first is not None and first.time is not None and first.time - self.origin_s <= start_s:
-                self._seek(start_s)
-            else:
-                self._rewind()
-        last = -self._step
-        for frame in self._decode():
-            last = next_time(frame.time, self.origin_s, last, self._step)
-            yield last, frame
+class _Footage:
+    """A video's frames from the one that is shown at ``start_s`` on, timed from its first displayed frame."""
 
-    def size(self, frame: VideoFrame) -> tuple[int, int]:
-        """Return the displayed size."""
-        return displayed_size(frame, self._stream)
+    def __init__(self, source: Path, start_s: float, check_time: Callable[[], None]) -> None:
+        self.start_s = start_s
+        self._source, self._check_time = source, check_time
+        with open_video(source) as (container, stream):
+            self._step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
+            first = next(packets_to_frames(container, stream, []), None)
+        origin_s = None if first is None else first.time
+        self._timed = origin_s is not None
+        self.origin_s = float(origin_s or 0.0)
+        # when the last frame that was decoded ends
+        self.end_s = 0.0
 
-    def _decode(self) -> Iterator[VideoFrame]:
-        return packets_to_frames(self._container, self._stream, [])
+    def __iter__(self) -> Iterator[_Picture]:
+        for earlier_s in _SEEK_EARLIER_S:
+            seek_s = self.start_s - earlier_s
+            if not self._timed or seek_s < _SEEK_FROM_S:
+                break
+            pictures = self._decode(seek_s)
+            first = next(pictures, None)
+            if first is not None and first.t_s <= self.start_s + _SAME_MOMENT_S:
+                yield first
+                yield from pictures
+                return
+            pictures.close()
+        yield from self._decode(None)
 
-    def _seek(self, start_s: float) -> None:
-        base = self._stream.time_base
-        assert base is not None
-        self._container.seek(int((self.origin_s + start_s) / base), stream=self._stream, backward=True)
-
-    def _rewind(self) -> None:
+    def _decode(self, seek_s: float | None) -> Any:
         import av
 
-        try:
-            self._container.seek(0)
-        except av.error.FFmpegError:
-            # a file that cannot seek is read on; its first frame is lost to the look at it, which _ticks holds
-            self._seekable = False
+        with open_video(self._source) as (container, stream):
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = _DECODER_THREADS
+            if seek_s is not None and stream.time_base:
+                try:
+                    container.seek(int((self.origin_s + seek_s) / stream.time_base), stream=stream, backward=True)
+                except av.error.FFmpegError:
+                    return
+            last = -self._step
+            for frame in packets_to_frames(container, stream, []):
+                self._check_time()
+                last = next_time(frame.time, self.origin_s, last, self._step)
+                self.end_s = last + self._step
+                yield _Picture(last, frame, displayed_size(frame, stream))
 
 
-def _ticks(clock: _Clock, start_s: float, fps: int, frames: int) -> Iterator[tuple[VideoFrame, tuple[int, int]]]:
-    """Yield for each output tick the source frame that is shown then; the last one is held to the end."""
+def _ticks(footage: _Footage, fps: int, frames: int) -> Iterator[_Picture]:
+    """Yield for each output tick what the source shows then; its last frame is held to the end."""
     shown, tick = None, 0
-    for t_s, frame in clock.frames(start_s):
-        while shown is not None and tick < frames and start_s + tick / fps < t_s - _SAME_MOMENT_S:
-            yield shown, clock.size(shown)
+    for picture in footage:
+        while shown is not None and tick < frames and footage.start_s + tick / fps < picture.t_s - _SAME_MOMENT_S:
+            yield shown
             tick += 1
         if tick == frames:
             return
-        shown = frame
+        shown = picture
+    if tick == 0 and footage.end_s <= footage.start_s:
+        return  # the source was over before
     while shown is not None and tick < frames:
-        yield shown, clock.size(shown)
+        yield shown
         tick += 1
 
 
-@cache
 def _reproducible() -> str:
     """Return x264 parameters that give the same bytes for the same pictures.
 
@@ -187,19 +236,11 @@ class _Writer:
     """The output file: one H.264 stream, and an AAC stream where there is sound."""
 
     def __init__(
-        self,
-        output: OutputContainer,
-        size: tuple[int, int],
-        fps: int,
-        crf: int,
-        preset: str,
-        sound: np.ndarray | None,
+        self, output: OutputContainer, size: tuple[int, int], fps: int, crf: int, preset: str, sound: np.ndarray | None
     ) -> None:
-        from av.video.reformatter import VideoReformatter
-
         self._output, self.size, self._sound = output, size, sound
-        self._reformatter = VideoReformatter()
-        self._time_base = Fraction(1, fps)
+        self._normalise = _Normaliser(size)
+        self._fps, self._heard = fps, 0
         options = {"crf": str(crf), "preset": preset, "x264-params": _reproducible(), "flags": "+bitexact"}
         self._video: Any = output.add_stream("libx264", rate=fps, options=options)
         self._video.width, self._video.height, self._video.pix_fmt = *size, "yuv420p"
@@ -214,82 +255,138 @@ class _Writer:
         return self._audio is not None
 
     def add(self, tick: int, frame: VideoFrame) -> None:
-        """Encode one output frame."""
-        picture = self._upright(frame)
-        picture.pts, picture.time_base = tick, self._time_base
+        """Encode one output frame, and the sound until it ends."""
+        picture = self._normalise(frame)
+        if not tick:
+            self._tag_colours(picture)
+        picture.pts, picture.time_base = tick, Fraction(1, self._fps)
         self._output.mux(self._video.encode(picture))
+        self._add_sound(round((tick + 1) * _AUDIO_RATE / self._fps))
 
     def finish(self) -> None:
-        """Write the sound and what the encoders hold back."""
+        """Write what the encoders hold back."""
         self._output.mux(self._video.encode(None))
-        if self._audio is not None:
-            self._write_sound()
+        if self._sound is not None:
+            self._add_sound(self._sound.shape[1], last=True)
+            self._output.mux(self._audio.encode(None))
 
-    def _upright(self, frame: VideoFrame) -> VideoFrame:
-        import numpy as np
-        from av.video.frame import PictureType, VideoFrame
-        from av.video.reformatter import ColorRange
+    def _tag_colours(self, picture: VideoFrame) -> None:
+        """Say in the file what the numbers mean; untagged, players guess by the picture's height."""
+        context = self._video.codec_context
+        context.color_range, context.colorspace = picture.color_range, picture.colorspace
+        context.color_primaries, context.color_trc = picture.color_primaries, picture.color_trc
 
-        width, height = self.size
-        turns = round(frame.rotation / 90) % 4
-        if turns % 2:
-            width, height = height, width
-        # phones and MJPEG write full-range luma; the output is the limited range that players expect
-        picture = self._reformatter.reformat(
-            frame, width, height, format="yuv420p", interpolation="BICUBIC", dst_color_range=ColorRange.MPEG
-        )
-        if turns:
-            upright = np.ascontiguousarray(np.rot90(picture.to_ndarray(format="rgb24"), turns))
-            picture = VideoFrame.from_ndarray(upright.astype(np.uint8, copy=False), format="rgb24")
-        # the decoder's choice of key frames is not the encoder's
-        picture.pict_type = PictureType.NONE
-        return picture
-
-    def _write_sound(self) -> None:
+    def _add_sound(self, until: int, *, last: bool = False) -> None:
         from av.audio.frame import AudioFrame
 
-        assert self._sound is not None
-        for start in range(0, self._sound.shape[1], _AUDIO_FRAME):
-            piece = self._sound[:, start : start + _AUDIO_FRAME].copy()
+        while self._sound is not None and self._heard < until:
+            if self._heard + _AUDIO_FRAME > until and not last:
+                return
+            piece = self._sound[:, self._heard : self._heard + _AUDIO_FRAME].copy()
             frame = AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
-            frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, start, Fraction(1, _AUDIO_RATE)
+            frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, self._heard, Fraction(1, _AUDIO_RATE)
             self._output.mux(self._audio.encode(frame))
-        self._output.mux(self._audio.encode(None))
+            self._heard += piece.shape[1]
 
 
-def _sound(source: Path, start_s: float, seconds: float) -> np.ndarray | None:
+class _Normaliser:
+    """Makes frames upright, of one size, in square pixels, 8-bit 4:2:0, in the limited range that players expect."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._graphs: dict[tuple[Any, ...], Graph] = {}
+        self._latest: tuple[VideoFrame, VideoFrame] | None = None
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        """Return the output picture; asked again for the same frame, the same picture."""
+        from av.video.frame import PictureType
+
+        if self._latest is None or self._latest[0] is not frame:
+            graph = self._graph(frame)
+            graph.vpush(frame)
+            picture = graph.vpull()
+            # the decoder's choice of key frames is not the encoder's
+            picture.pict_type = PictureType.NONE
+            self._latest = frame, picture
+        return self._latest[1]
+
+    def _graph(self, frame: VideoFrame) -> Graph:
+        """Return the filters for frames like this one: size, format and turn may change within a file."""
+        from av.filter import Graph
+
+        turns = round(frame.rotation / 90) % 4
+        full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        kind = (frame.width, frame.height, frame.format.name, turns, full)
+        if kind not in self._graphs:
+            width, height = self._size[::-1] if turns % 2 else self._size
+            graph = Graph()
+            graph.threads = 1
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
+            )
+            scale = f"{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact:out_range=limited"
+            steps = [("scale", scale + (":in_range=full" if full else "")), ("format", "pix_fmts=yuv420p")]
+            steps += [*_TURNS[turns], ("setsar", "1"), ("buffersink", "")]
+            graph.link_nodes(source, *(graph.add(name, options or None) for name, options in steps)).configure()
+            self._graphs[kind] = graph
+        return self._graphs[kind]
+
+
+def _sound(source: Path, start_s: float, seconds: float, check_time: Callable[[], None]) -> np.ndarray | None:
     """Return the sound of a span as float32 (2, samples) at 48 kHz, silent where there is none.
 
     Args:
         source: The file.
         start_s: On the container's clock.
         seconds: Length.
+        check_time: Raises when the time is over.
 
     Returns:
-        None where no sound can be decoded at all.
+        None where no sound can be decoded in the span.
     """
     import av
     import numpy as np
 
     samples = np.zeros((2, round(seconds * _AUDIO_RATE)), np.float32)
-    heard = False
-    with av.open(str(source), options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_AUDIO_RATE)
-        try:
-            if start_s > _SEEK_FROM_S and stream.time_base:
+    heard, place = False, 0
+    with open_video(source) as (container, _):
+        stream = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+        if stream is None:
+            return None
+        if start_s > _SEEK_FROM_S and stream.time_base:
+            try:
                 container.seek(int((start_s - 0.5) / stream.time_base), stream=stream, backward=True)
-            for frame in container.decode(stream):
-                if frame.time is None or frame.time >= start_s + seconds:
-                    break
-                for piece in resampler.resample(frame):
-                    heard |= _place(samples, piece.to_ndarray(), round((frame.time - start_s) * _AUDIO_RATE))
-        except av.error.FFmpegError:
-            pass  # damaged sound ends here; the picture is what matters
+            except av.error.FFmpegError:
+                container.seek(0)
+        for t_s, piece in _resampled(packets_to_frames(container, stream, [])):
+            check_time()
+            if t_s >= start_s + seconds:
+                break
+            due = round((t_s - start_s) * _AUDIO_RATE)
+            # pieces follow each other to the sample; only a real gap moves them
+            if not heard or abs(due - place) > _SOUND_GAP_S * _AUDIO_RATE:
+                place = due
+            heard |= _lay(samples, piece, place)
+            place += piece.shape[1]
     return samples if heard else None
 
 
-def _place(samples: np.ndarray, piece: np.ndarray, start: int) -> bool:
+def _resampled(frames: Iterator[Any]) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield ``(t_s, float32 (2, samples))`` at 48 kHz; a stream may change its layout or rate on the way."""
+    import av
+
+    resampler, kind = None, None
+    for frame in frames:
+        if frame.time is None:
+            continue
+        if resampler is None or kind != (frame.format.name, frame.layout.name, frame.sample_rate):
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_AUDIO_RATE)
+        for piece in resampler.resample(frame):
+            yield float(frame.time), piece.to_ndarray()
+
+
+def _lay(samples: np.ndarray, piece: np.ndarray, start: int) -> bool:
     """Copy what of a piece lies within the samples; say whether anything did."""
     begin, end = max(start, 0), min(start + piece.shape[1], samples.shape[1])
     if begin >= end:
