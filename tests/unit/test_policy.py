@@ -107,6 +107,14 @@ def test_restricted_content_is_refused(tmp_path: Path, policy: Policy):
     assert decide(scores(tmp_path, policy, [[PERSON]] * 9 + [[PERSON, naked]]), policy).reason is Reason.RESTRICTED
 
 
+def test_restricted_content_needs_somebody_in_sight(tmp_path: Path, policy: Policy):
+    naked = Detection("buttocks_exposed", 0.8, 0.4, 0.4, 0.6, 0.5)
+    cartoon = scores(tmp_path, policy, [[naked]] * 10)
+    assert decide(cartoon, policy).reason is Reason.NO_PERSON
+    hint = Detection("person", 0.22, 0.2, 0.1, 0.8, 0.9)
+    assert decide(scores(tmp_path, policy, [[naked]] * 9 + [[hint]]), policy).reason is Reason.RESTRICTED
+
+
 def test_a_person_of_a_few_pixels_is_occluded(tmp_path: Path, policy: Policy):
     far = Detection("person", 0.7, 0.5, 0.5, 0.52, 0.58)
     assert decide(scores(tmp_path, policy, [[far]] * 10), policy).reason is Reason.OCCLUDED
