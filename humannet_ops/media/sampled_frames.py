@@ -78,12 +78,18 @@ def nearest(path: Path, t_s: float) -> SampledFrame | None:
     import numpy as np
     import pyarrow.parquet as pq
 
-    times = pq.read_table(path, columns=["t_s"])["t_s"].to_numpy()
+    file = pq.ParquetFile(path)
+    times = file.read(columns=["t_s"])["t_s"].to_numpy()
     if not len(times):
         return None
     place = int(np.abs(times - t_s).argmin())
-    row = pq.read_table(path).slice(place, 1).to_pylist()[0]
-    return _decode(row)
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        if place < rows:
+            # one group of pictures, however long the video is
+            return _decode(file.read_row_group(number).slice(place, 1).to_pylist()[0])
+        place -= rows
+    return None
 
 
 def _decode(row: dict[str, Any]) -> SampledFrame:

@@ -63,10 +63,7 @@ class Decide:
             "scores": scores,
             "detail": {
                 "viewpoint": decision.viewpoint,
-                "checks": [
-                    {"name": check.name, "value": check.value, "threshold": check.threshold, "passed": check.passed}
-                    for check in decision.checks
-                ],
+                "checks": [asdict(check) for check in decision.checks],
             },
             "policy_version": self.policy.version,
         }

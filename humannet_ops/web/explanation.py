@@ -63,7 +63,8 @@ def _step(row: Row) -> list[str]:
 
 def _check(check: Row) -> str:
     mark = "passes" if check["passed"] else "FAILS "
-    return f"{mark} {check['name']}: {_number(check['value'])} against {_number(check['threshold'])}"
+    bound = "at least" if check["is_minimum"] else "at most"
+    return f"{mark} {check['name']}: {_number(check['value'])}, {bound} {_number(check['threshold'])} is asked"
 
 
 def _number(value: Any) -> str:
