@@ -4,10 +4,11 @@ SELECT pg_advisory_xact_lock(hashtext('plan'), hashtext(:stage || ' ' || :partit
 
 -- name: plan_video_shards
 -- What is due = videos without an outcome at the stage's version (or with a failure that may be tried again) whose
--- needs are met. Packed in order into shards of about :shard_seconds of video, at most 1000 of them.
+-- needs are met. Packed in order into shards of about :shard_seconds of video, at most 1000 of them. Before a video is
+-- fetched its length is unknown: 20 s stands for it, so that a shard of 1800 s fetches 90 videos.
 WITH due AS (
     SELECT v.video_id AS subject_id, v.video_id, coalesce(v.title, v.origin_uri) AS label,
-           greatest(coalesce(v.duration_s, 60), 2) AS seconds
+           greatest(coalesce(v.duration_s, 20), 2) AS seconds
     FROM videos v
     WHERE v.partition_key = :partition_key
       AND (:source::text IS NULL OR v.source = :source)
