@@ -27,7 +27,8 @@ def entries(config: FolderSource) -> Iterator[Entry]:
     What cannot be looked at (a folder without permission, a link that goes in a circle) is an entry too, so that it
     ends as a failure with its reason and is not passed over.
     """
-    root = config.folder()
+    # a link that points elsewhere tomorrow must not make other videos look like these
+    root = config.folder().resolve()
     for path, fault in _walk(root):
         relative = os.fsencode(path.relative_to(root)).decode("utf-8", "replace")
         if fault is None and not _wanted(relative, config):
