@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ _SEEK_FROM_S = 4.0
 _SEEK_EARLIER_S = (0.0, 2.0, 12.0, 60.0)
 # Frames whose times differ by less are the same moment: the clock of the coarsest container (AVI, FLV) ticks in ms.
 _SAME_MOMENT_S = 1e-3
-_DECODER_THREADS = 2
 _AUDIO_RATE = 48_000
 _AUDIO_FRAME = 1024
 # Sound whose time stamps wander by less runs on without a gap: a container's rounding is no silence.
@@ -41,8 +41,6 @@ _SOUND_GAP_S = 0.02
 # x264's output depends on its thread count, so that is fixed; shards side by side fill the cores. Its float arithmetic
 # differs between processors unless told not to.
 _REPRODUCIBLE = "threads=1:lookahead-threads=1:sync-lookahead=0:cpu-independent=1"
-# AVCOL_RANGE_JPEG
-_FULL_RANGE = 2
 # counter-clockwise quarter turns
 _TURNS = {0: (), 1: (("transpose", "cclock"),), 2: (("hflip", ""), ("vflip", "")), 3: (("transpose", "clock"),)}
 
@@ -121,7 +119,7 @@ def cut(
                     Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {end_s:.3f} s can be decoded."
                 )
             writer.finish()
-        held = sum(start_s + tick / fps > footage.end_s + _SAME_MOMENT_S for tick in range(frames))
+        held = sum(start_s + tick / fps >= footage.end_s - _SAME_MOMENT_S for tick in range(frames))
         return CutReport(frames, *writer.size, float(fps), frames / fps, writer.has_audio, held)
     except BaseException as error:
         target.unlink(missing_ok=True)
@@ -165,8 +163,10 @@ class _Footage:
         with open_video(source) as (container, stream):
             self._step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
             first = next(packets_to_frames(container, stream, []), None)
+            # AVI knows no presentation times: with B-frames only counting from the start gives the analysis' clock
+            counted = container.format.name == "avi" and stream.codec_context.has_b_frames
         origin_s = None if first is None else first.time
-        self._timed = origin_s is not None
+        self._timed = origin_s is not None and not counted
         self.origin_s = float(origin_s or 0.0)
         # when the last frame that was decoded ends
         self.end_s = 0.0
@@ -189,8 +189,8 @@ class _Footage:
         import av
 
         with open_video(self._source) as (container, stream):
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = _DECODER_THREADS
+            # threads over frames would lose some around damage, and which depends on their number
+            stream.thread_type = "SLICE"
             if seek_s is not None and stream.time_base:
                 try:
                     container.seek(int((self.origin_s + seek_s) / stream.time_base), stream=stream, backward=True)
@@ -221,6 +221,7 @@ def _ticks(footage: _Footage, fps: int, frames: int) -> Iterator[_Picture]:
         tick += 1
 
 
+@cache
 def _reproducible() -> str:
     """Return x264 parameters that give the same bytes for the same pictures.
 
@@ -315,19 +316,20 @@ class _Normaliser:
         from av.filter import Graph
 
         turns = round(frame.rotation / 90) % 4
-        full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        kind = (frame.width, frame.height, frame.format.name, turns, full)
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turns)
         if kind not in self._graphs:
             width, height = self._size[::-1] if turns % 2 else self._size
             graph = Graph()
             graph.threads = 1
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
+            # the colour tags go in by hand: Graph.add_buffer forgets them, and then the matrix is converted
+            source = (
+                f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:"
+                f"pixel_aspect=1/1:colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
             )
             scale = f"{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact:out_range=limited"
-            steps = [("scale", scale + (":in_range=full" if full else "")), ("format", "pix_fmts=yuv420p")]
+            steps = [("buffer", source), ("scale", scale), ("format", "pix_fmts=yuv420p")]
             steps += [*_TURNS[turns], ("setsar", "1"), ("buffersink", "")]
-            graph.link_nodes(source, *(graph.add(name, options or None) for name, options in steps)).configure()
+            graph.link_nodes(*(graph.add(name, options or None) for name, options in steps)).configure()
             self._graphs[kind] = graph
         return self._graphs[kind]
 
