@@ -37,8 +37,10 @@ SEARCH_RADIUS_BITS = 14
 FLAT_LEVELS = 6.0
 # Bars are found over this many samples (64 s): long enough that a dark scene is no bar, few enough to keep in memory.
 _BLOCK = 256
-# A line of a bar varies by no more, along itself and in time: compression leaves 1-3 grey levels.
-_BAR_LEVELS = 4.0
+# A bar keeps its level in time, and this part of each of its lines is near that: compression leaves 1-3 grey levels,
+# and a logo may lie on a bar.
+_BAR_LEVELS = 5.0
+_BAR_SHARE = 0.75
 # Where a bar ends the picture begins with a step, along half of the line and in one frame of ten; a plain backdrop
 # (a blue screen, a slide's margin) has none.
 _BAR_EDGE_LEVELS = 6.0
@@ -56,12 +58,13 @@ _LEAST_FRAMES = 3
 # Mean distance up to which sequences that change together are copies. Edits asked for: 0-15; other videos, at the
 # best of all time offsets: 19 and more.
 _COPY_BITS = 17.0
-# The same where the picture hardly changes, so that time proves nothing. Edits asked for: 0-10.
+# The same where no bit changes often enough to compare (a slide). Edits asked for: 0-10.
 _STILL_COPY_BITS = 10.5
-# Mean variance of the bits (of values -1, 1) from which a sequence changes.
-_CHANGE = 0.1
-# Correlation in time of the changing bits. Copies: 0.4-1; another moment of the same place: -0.2 to 0.28.
-_TOGETHER = 0.35
+_STILL = 0.01
+# Correlation in time of the changing bits, of all but still pictures: by one fixed camera another take is as near as a
+# re-encoding is (1-3 bits), but it changes at other times. Copies: 0.31-1; another moment of the same place: -0.2 to
+# 0.28. A cropped copy from a fixed camera before which little moves (0.1-0.2) is missed rather than two takes merged.
+_TOGETHER = 0.3
 # Below this many samples (4 s) chance and trend correlate too: two takes by one camera reach 0.53 at 9-14 bits and
 # 0.50 at 6.7-8 bits. So either the correlation is higher or the distance smaller (a 10 % crop of a clip: 5-8).
 _FEW_FRAMES = 16
@@ -181,12 +184,12 @@ def _between_bars(frames: Floats) -> tuple[int, int]:
 
 def _bar(frames: Floats) -> int:
     """Count the lines of a bar at the start of axis 1."""
-    level = frames.mean(axis=2)
-    drift = np.percentile(np.abs(level - np.median(level[:, 0])), 95, axis=0)
-    spread = np.percentile(frames.std(axis=2), 95, axis=0)
-    plain = (spread <= _BAR_LEVELS) & (drift <= _BAR_LEVELS)
+    level = np.median(frames[:, 0], axis=1)
+    drift = np.percentile(np.abs(level - np.median(level)), 95)
+    near = np.abs(frames - level[:, None, None]) <= _BAR_LEVELS
+    plain = np.percentile(near.mean(axis=2), 5, axis=0) >= _BAR_SHARE
     lines = int(np.argmin(plain))  # the first that is not plain
-    if plain.all() or lines == 0 or lines + 1 >= frames.shape[1]:
+    if drift > _BAR_LEVELS or plain.all() or lines == 0 or lines + 1 >= frames.shape[1]:
         return 0
     # the line at the edge may be a blend of bar and picture: look one further
     step = np.median(np.abs(frames[:, lines + 1] - frames[:, lines - 1]), axis=1)
@@ -335,7 +338,7 @@ def _is_copy(mean: float, left: Bits, right: Bits) -> bool:
         return mean <= _FEWEST_COPY_BITS
     one, other = _centred(left), _centred(right)
     change_one, change_other = float((one**2).mean()), float((other**2).mean())
-    if min(change_one, change_other) < _CHANGE:
+    if min(change_one, change_other) < _STILL:
         return mean <= _STILL_COPY_BITS
     together = float((one * other).mean()) / math.sqrt(change_one * change_other)
     return together >= (_FEW_TOGETHER if len(left) < _FEW_FRAMES and mean > _FEW_COPY_BITS else _TOGETHER)

@@ -4,8 +4,8 @@
     .venv/bin/python tests/benchmarks/near_duplicates.py --videos some/folder  # any other videos
 
 Prints the recall of the confirmation and of the candidate search for every edit, and every pair that is merged though
-it is not a copy. Four kinds of pairs are no copies: two different videos, any edit of one against any edit of the
-other, and the first and last 45 % of one video (the same place, another moment) where it moves at all.
+it is not a copy: two different videos, an edit of one with another one, and the first with the last 45 % of one video
+(the same place at another moment; of a video that hardly changes these cannot be told apart).
 """
 
 from __future__ import annotations
