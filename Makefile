@@ -46,6 +46,7 @@ lint: install-test ## Check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: install
 install: $(INSTALLED) ## Make .venv from the locked requirements

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from humannet_ops.domain.ledger import ledger_line
 from humannet_ops.local.cli import app as local_app
 
 app = typer.Typer(
@@ -107,8 +108,8 @@ def status(
         if not failures:
             ledger = reading.row("ledger", source=source) or {}
             clips = reading.row("clip_ledger", source=source) or {}
-            console.print(ledger_line("Videos", ledger["videos"], ledger), highlight=False)
-            console.print(ledger_line("Clips", clips["clips"], clips), highlight=False)
+            console.print(ledger_line("Videos", ledger), highlight=False)
+            console.print(ledger_line("Clips", clips), highlight=False)
             console.print(f"Hours: {ledger['hours']:.3f} in, {clips['kept_hours']:.3f} kept", highlight=False)
             console.print()
             funnel = reading.rows("funnel")
@@ -118,12 +119,6 @@ def status(
         if failed:
             console.print()
             _print(list(failed[0]), (row.values() for row in failed), Format.TABLE)
-
-
-def ledger_line(what: str, total: int, counts: dict[str, Any]) -> str:
-    """Say how a total is made up."""
-    parts = [f"{counts[name]} {name}" for name in ("kept", "rejected", "failed", "pending")]
-    return f"{what}: {total} in = " + " + ".join(parts)
 
 
 @app.command(

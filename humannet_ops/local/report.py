@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from humannet_ops.domain.ledger import ledger_line
 from humannet_ops.local.chain import Chain
 from humannet_ops.local.client import Client, Refused
 from humannet_ops.local.progress import Progress, Say
@@ -28,7 +29,6 @@ def explain_failures(api: Client, chain: Chain, say: Say) -> None:
 def result(home: Path, progress: Progress) -> bool:
     """Print the funnel and the ledger, write the HTML page, and say whether the ledger closes."""
     from humannet_ops.catalog import reading
-    from humannet_ops.cli import ledger_line
     from humannet_ops.web import report
 
     funnel = reading.rows("funnel")
@@ -41,8 +41,8 @@ def result(home: Path, progress: Progress) -> bool:
     progress.console.print(table)
     ledger = reading.row("ledger", source=None) or {}
     clips = reading.row("clip_ledger", source=None) or {}
-    progress.say(ledger_line("Videos", ledger["videos"], ledger))
-    progress.say(ledger_line("Clips", clips["clips"], clips))
+    progress.say(ledger_line("Videos", ledger))
+    progress.say(ledger_line("Clips", clips))
     page = home / "report.html"
     report.write(page)
     progress.say(f"Report: {page.as_uri()}")
