@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humannet_ops.detectors.onnx_session import open_session
+from humannet_ops.detectors.scaling import scaled
 from humannet_ops.domain.detection import Detection, clipped
 
 if TYPE_CHECKING:
@@ -51,13 +52,11 @@ def letterboxed(frame: Frame) -> tuple[Frame, int, int]:
     Returns:
         The square and the width and height that the picture takes in it.
     """
-    import cv2
-
     height, width = frame.shape[:2]
     scale = SIDE / max(height, width)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     square = np.zeros((SIDE, SIDE, 3), np.uint8)
-    square[: inner[1], : inner[0]] = cv2.resize(frame, inner, interpolation=cv2.INTER_AREA)
+    square[: inner[1], : inner[0]] = scaled(frame, *inner)
     return square, *inner
 
 

@@ -14,6 +14,7 @@ from humannet_ops.detectors import centernet, install, nudenet_content
 from humannet_ops.detectors.factory import open_detector
 from humannet_ops.detectors.lock import ModelLock
 from humannet_ops.detectors.protocol import Detector, Frame
+from humannet_ops.detectors.scaling import scaled
 from humannet_ops.domain.detection import Detection
 from humannet_ops.settings import Settings, settings
 
@@ -208,3 +209,12 @@ def test_batches_shrink_until_they_fit_the_gpu(tmp_path: Path) -> None:
     assert crowded.batch == 2
     with pytest.raises(MemoryError, match="one frame does not fit the memory of cuda:0"):
         Crowded(room=0).detect(pictures)
+
+
+def test_small_pictures_grow_without_blocks() -> None:
+    ramp = np.tile(np.linspace(0, 255, 16, dtype=np.uint8)[None, :, None], (16, 1, 3))
+    grown = scaled(ramp, 64, 64)
+    shrunk = scaled(grown, 16, 16)
+    assert grown.shape == (64, 64, 3)
+    assert len(np.unique(grown)) > 48, "an area filter would repeat the 16 values"
+    assert np.abs(shrunk.astype(int) - ramp).max() <= 6
