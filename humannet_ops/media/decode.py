@@ -74,7 +74,8 @@ def decode(
     logger.info("decode pass: %s", path.name)
     started = time.monotonic()
     with open_video(path) as (container, stream):
-        stream.thread_type = "AUTO"
+        # Frame threads lose the frames before damage, and how many depends on how many threads there are.
+        stream.thread_type = "SLICE"
         stream.codec_context.thread_count = threads
         step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
         scale = _Scaler()

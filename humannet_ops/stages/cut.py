@@ -39,6 +39,7 @@ class Cut:
                 short_side=SHORT_SIDE,
                 crf=CRF,
                 preset=PRESET,
+                timeout_s=self.context.config.subject_timeout_s,
             )
         artifact = self.context.store.put(target, kind="clip", suffix=".mp4", media_type="video/mp4")
         return kept(
@@ -50,6 +51,6 @@ class Cut:
                 "duration_s": report.duration_s,
                 "bytes": artifact.bytes,
             },
-            detail={"has_audio": report.has_audio},
+            detail={"has_audio": report.has_audio, "held_frames": report.held_frames},
             artifacts=(artifact,),
         )
