@@ -40,7 +40,7 @@ def environment(home: Path) -> dict[str, str]:
     """Return the environment of every Airflow process of this home, and of what its tasks start."""
     return {
         # Shards small enough that a handful of videos keeps every core busy.
-        "HUMANNET_SHARD_SECONDS": "60",
+        "HUMANNET_SHARD_SECONDS": "30",
         **components.clean_environment(),
         "AIRFLOW_HOME": str(home / "airflow"),
         "HUMANNET_HOME": str(home),
@@ -97,7 +97,12 @@ def configure(home: Path) -> str:
             "task_queued_timeout": "86400",
         },
         # A supervisor that misses its task's end notices at its next heartbeat: by default 5 s lost for many a task.
-        "workers": {"min_heartbeat_interval": "1", "max_failed_heartbeats": "15"},
+        "workers": {
+            "min_heartbeat_interval": "1",
+            "max_failed_heartbeats": "15",
+            # the API server is slow to answer its first calls on a busy machine
+            "execution_api_timeout": "60",
+        },
         "dag_processor": {"refresh_interval": "30", "parsing_processes": "1"},
         "triggerer": {"capacity": "100"},
         "logging": {
