@@ -6,13 +6,13 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.outcome import Reason, SubjectError
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 # AV_DISPOSITION_ATTACHED_PIC: the cover picture of a song is no moving picture
@@ -52,15 +52,15 @@ def check_readable(path: Path) -> None:
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except PermissionError as error:
-        raise SubjectError(Reason.PERMISSION_DENIED, f"{path.name}: permission denied. Allow reading it.") from error
+        raise SubjectError(Reason.PERMISSION_DENIED, f"{path.name!r}: permission denied. Allow reading it.") from error
     except IsADirectoryError as error:
-        raise SubjectError(Reason.PERMISSION_DENIED, f"{path.name}: this folder may not be listed.") from error
+        raise SubjectError(Reason.PERMISSION_DENIED, f"{path.name!r}: this folder may not be listed.") from error
     except OSError as error:
         loop = error.errno == errno.ELOOP
         cause = "a symbolic link that leads back to itself" if loop else str(error.strerror)
-        raise SubjectError(Reason.MISSING, f"{path.name}: {cause}.") from error
+        raise SubjectError(Reason.MISSING, f"{path.name!r}: {cause}.") from error
     if empty:
-        raise SubjectError(Reason.UNREADABLE, f"{path.name} is empty (0 bytes).")
+        raise SubjectError(Reason.UNREADABLE, f"{path.name!r} is empty (0 bytes).")
 
 
 def _open_error(path: Path, error: Exception) -> SubjectError:
@@ -68,9 +68,9 @@ def _open_error(path: Path, error: Exception) -> SubjectError:
         head = stream.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or head.startswith(_MAGIC):
         return SubjectError(
-            Reason.TRUNCATED, f"{path.name} begins like a video but its index is missing or damaged ({_say(error)})."
+            Reason.TRUNCATED, f"{path.name!r} begins like a video but its index is missing or damaged ({_say(error)})."
         )
-    return SubjectError(Reason.UNREADABLE, f"{path.name} is not a video that FFmpeg knows ({_say(error)}).")
+    return SubjectError(Reason.UNREADABLE, f"{path.name!r} is not a video that FFmpeg knows ({_say(error)}).")
 
 
 def _say(error: Exception) -> str:
@@ -79,17 +79,17 @@ def _say(error: Exception) -> str:
 
 def _stream(container: InputContainer, path: Path) -> VideoStream:
     if any(still in container.format.name for still in _STILL_FORMATS):
-        raise SubjectError(Reason.NO_VIDEO, f"{path.name} is a still image ({container.format.name}).")
+        raise SubjectError(Reason.NO_VIDEO, f"{path.name!r} is a still image ({container.format.name}).")
     moving = [stream for stream in container.streams.video if not int(stream.disposition) & _ATTACHED_PICTURE]
     if not moving:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "no streams"
-        raise SubjectError(Reason.NO_VIDEO, f"{path.name} has no video stream ({kinds}).")
+        raise SubjectError(Reason.NO_VIDEO, f"{path.name!r} has no video stream ({kinds}).")
     if moving[0].codec_context is None:
-        raise SubjectError(Reason.UNREADABLE, f"{path.name}: this FFmpeg has no decoder for its video.")
+        raise SubjectError(Reason.UNREADABLE, f"{path.name!r}: this FFmpeg has no decoder for its video.")
     return moving[0]
 
 
-def packets_to_frames(container: InputContainer, stream: VideoStream, faults: list[str]) -> Iterator[VideoFrame]:
+def packets_to_frames(container: InputContainer, stream: AudioStream | VideoStream, faults: list[str]) -> Iterator[Any]:
     """Decode packet by packet, going on past damaged ones; each fault is appended to ``faults``."""
     import av
 

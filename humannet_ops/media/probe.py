@@ -34,16 +34,17 @@ def probe(path: Path, *, max_pixels: int) -> VideoFile:
         if coded > max_pixels:
             raise SubjectError(
                 Reason.TOO_LARGE,
-                f"{path.name}: {coded / 1e6:.0f} megapixels a frame, HUMANNET_MAX_PIXELS is {max_pixels / 1e6:.0f}.",
+                f"{path.name!r}: {coded / 1e6:.0f} megapixels a frame, HUMANNET_MAX_PIXELS is {max_pixels / 1e6:.0f}.",
             )
         faults: list[str] = []
         first = list(islice(packets_to_frames(container, stream, faults), 2))
         if not first:
             raise SubjectError(
-                Reason.TRUNCATED, f"{path.name}: no frame can be decoded ({faults[0] if faults else 'the file ends'})."
+                Reason.TRUNCATED,
+                f"{path.name!r}: no frame can be decoded ({faults[0] if faults else 'the file ends'}).",
             )
         if len(first) < 2:
-            raise SubjectError(Reason.NO_VIDEO, f"{path.name} holds a single frame.")
+            raise SubjectError(Reason.NO_VIDEO, f"{path.name!r} holds a single frame.")
         width, height = displayed_size(first[0], stream)
         return VideoFile(
             sha256="",
