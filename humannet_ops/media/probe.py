@@ -34,7 +34,7 @@ def probe(path: Path, *, max_pixels: int) -> VideoFile:
         if coded > max_pixels:
             raise SubjectError(
                 Reason.TOO_LARGE,
-                f"{path.name!r}: {coded / 1e6:.0f} megapixels a frame, HUMANNET_MAX_PIXELS is {max_pixels / 1e6:.0f}.",
+                f"{path.name!r}: {coded / 1e6:.0f} megapixels, HUMANNET_MAX_PIXELS is {max_pixels / 1e6:.0f}.",
             )
         faults: list[str] = []
         first = list(islice(packets_to_frames(container, stream, faults), 2))
