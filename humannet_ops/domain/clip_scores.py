@@ -220,11 +220,12 @@ def _size(sight: Sight) -> float:
 
 
 def _is_wearer(sight: Sight, limits: Mapping[str, float]) -> bool:
-    """Say whether a frame shows a human as a worn camera does: hands or limbs from the frame's edge, no face."""
+    """Say whether a frame shows a human as a worn camera does: hands low in it, limbs from its edge, no face."""
     if sight.face.score or sight.person.score >= limits["person_sure"]:
         return False
+    hands = bool(sight.hand.score) and sight.hand.y1 + sight.hand.y2 >= 1
     limbs = sight.person.y2 >= 1 - EDGE and sight.person.edges >= 2
-    return bool(sight.hand.score) or (limbs and sight.person.score >= limits["person_likely"])
+    return hands or (limbs and sight.person.score >= limits["person_likely"])
 
 
 def _picture_scores(span: Span, signals: Columns, limits: Mapping[str, float]) -> dict[str, float]:
