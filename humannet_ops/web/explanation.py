@@ -55,6 +55,7 @@ def _step(row: Row) -> list[str]:
         lines.append(f"    The survivor is {detail['survivor']}.")
     if "error" in detail or "message" in detail:
         lines.append(f"    {detail.get('error') or detail.get('message')}")
+    lines += [f"    FFmpeg met damage: {fault}" for fault in detail.get("faults", ())]
     lines += [f"    {_check(check)}" for check in detail.get("checks", ())]
     if not detail.get("checks") and row["scores"]:
         lines.append("    " + ", ".join(f"{name} {_number(value)}" for name, value in sorted(row["scores"].items())))
