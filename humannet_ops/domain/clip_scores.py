@@ -196,22 +196,18 @@ def _people_scores(
         "hand_height": _median([1 - (sight.hand.y1 + sight.hand.y2) / 2 for sight in sights if sight.hand.score]),
         "face_share": _share([sight.face.score > 0 for sight in sights]),
         "face_area": _median([sight.face.area for sight in sights if sight.face.score]),
+        "other_share": _share([_is_other(sight, limits) for sight in sights]),
         "wearer_share": _share([_is_wearer(sight, limits) for sight in sights]),
-        "restricted_score": _restricted(sights),
+        "restricted_score": _restricted(sights, seen),
     }
 
 
-def _restricted(sights: Sequence[Sight]) -> float:
-    """Return the highest restricted score where somebody is there to be exposed, were it as a hint.
+def _restricted(sights: Sequence[Sight], seen: Sequence[bool]) -> float:
+    """Return the highest restricted score of a clip that somebody is in.
 
-    Without any sign of a human in the frame or beside it, pans and fat cartoon rabbits reach 0.69, and the clip is
-    refused as no_person all the same.
+    Where nobody is, pans and fat cartoon rabbits reach 0.69, and the clip is refused as no_person all the same.
     """
-    signs = [bool(sight.person.score or sight.hand.score or sight.face.score) for sight in sights]
-    return max(
-        (sight.restricted for place, sight in enumerate(sights) if any(signs[max(0, place - 1) : place + 2])),
-        default=0.0,
-    )
+    return max((sight.restricted for sight in sights), default=0.0) if any(seen) else 0.0
 
 
 def _size(sight: Sight) -> float:
@@ -221,11 +217,19 @@ def _size(sight: Sight) -> float:
 
 def _is_wearer(sight: Sight, limits: Mapping[str, float]) -> bool:
     """Say whether a frame shows a human as a worn camera does: hands low in it, limbs from its edge, no face."""
-    if sight.face.score or sight.person.score >= limits["person_sure"]:
-        return False
-    hands = bool(sight.hand.score) and sight.hand.y1 + sight.hand.y2 >= 1
     limbs = sight.person.y2 >= 1 - EDGE and sight.person.edges >= 2
-    return hands or (limbs and sight.person.score >= limits["person_likely"])
+    unsure = limits["person_likely"] <= sight.person.score < limits["person_sure"]
+    return _shows_own_hands(sight) or (limbs and unsure and not sight.face.score)
+
+
+def _is_other(sight: Sight, limits: Mapping[str, float]) -> bool:
+    """Say whether a frame surely shows a person, other than by the arms that hands belong to."""
+    return sight.person.score >= limits["person_sure"] and not _shows_own_hands(sight)
+
+
+def _shows_own_hands(sight: Sight) -> bool:
+    """Say whether a hand lies in the lower half, where one's own hands are, and no face goes with it."""
+    return bool(sight.hand.score) and sight.hand.y1 + sight.hand.y2 >= 1 and not sight.face.score
 
 
 def _picture_scores(span: Span, signals: Columns, limits: Mapping[str, float]) -> dict[str, float]:

@@ -111,8 +111,8 @@ def test_restricted_content_needs_somebody_in_sight(tmp_path: Path, policy: Poli
     naked = Detection("buttocks_exposed", 0.8, 0.4, 0.4, 0.6, 0.5)
     cartoon = scores(tmp_path, policy, [[naked]] * 10)
     assert decide(cartoon, policy).reason is Reason.NO_PERSON
-    hint = Detection("person", 0.22, 0.2, 0.1, 0.8, 0.9)
-    assert decide(scores(tmp_path, policy, [[naked]] * 9 + [[hint]]), policy).reason is Reason.RESTRICTED
+    turned_away = [[naked]] * 6 + [[PERSON]] * 4
+    assert decide(scores(tmp_path, policy, turned_away), policy).reason is Reason.RESTRICTED
 
 
 def test_a_person_of_a_few_pixels_is_occluded(tmp_path: Path, policy: Policy):
@@ -154,6 +154,8 @@ def test_whose_view_it_is(tmp_path: Path, policy: Policy):
 
     assert view([[ARM, HAND]] * 10, 0.25) == "ego"
     assert view([[HAND]] * 10, 0.06) == "ego", "a wearer who looks at what the hands do"
+    arms = Detection("person", 0.8, 0.2, 0.5, 0.8, 1.0)
+    assert view([[arms, HAND]] * 10, 0.09) == "ego", "a detector that takes the wearer's arms for a person"
     assert view([[HAND]] * 10, 0.0) == "exo", "hands below an overhead camera"
     assert view([[PERSON, FACE]] * 10, 0.25) == "exo", "a hand-held camera that follows somebody"
     assert view([[PERSON]] * 10, 0.05) == "exo"
