@@ -86,7 +86,7 @@ $(INSTALLED):
 	  touch $(VENV)/.made; \
 	fi
 	@rm -f $(VENV)/.default-* $(VENV)/.test-* $(VENV)/.worker-*
-	@echo "Installing the locked requirements (some 400 MB; once)"
+	@echo "Installing the locked requirements (1.7 GB on disk; once)"
 	$(PIP_INSTALL) -r requirements/default.txt -r requirements/models.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -101,11 +102,28 @@ def end(processes: Sequence[psutil.Process], patience_s: float) -> None:
     for process in processes:
         with suppress(psutil.Error):
             process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=patience_s)
-    for process in stubborn:
+    for process in wait(processes, patience_s):
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=10)
+    wait(processes, 10)
+
+
+def wait(processes: Sequence[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Wait until processes have ended; return those that have not when the patience is over.
+
+    One that ended counts as ended also where nobody collects it: the first process of a container often does not.
+    """
+    deadline = time.monotonic() + patience_s
+    while (alive := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def kill_tree(home: Path, name: str) -> None:
@@ -118,7 +136,7 @@ def kill_tree(home: Path, name: str) -> None:
         for member in family:
             with suppress(psutil.Error):
                 member.kill()
-        psutil.wait_procs(family, timeout=10)
+        wait(family, 10)
 
 
 def clean_environment() -> dict[str, str]:

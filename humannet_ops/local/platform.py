@@ -117,7 +117,7 @@ def down(home: Path, say: Say) -> None:
         say(f"Stopping process {holder.pid}, which uses the platform")
         with contextlib.suppress(psutil.Error):
             holder.send_signal(signal.SIGTERM)
-            holder.wait(60)
+        components.wait([holder], 60)
     with held(home, "make down"):
         stop(home)
 

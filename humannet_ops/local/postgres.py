@@ -87,7 +87,7 @@ def stop(home: Path) -> None:
     if postmaster is not None:
         with suppress(psutil.Error):
             postmaster.send_signal(signal.SIGINT)  # "fast": sessions are ended, data is flushed
-        psutil.wait_procs(processes, timeout=30)
+        components.wait(processes, 30)
     components.end(list(_servers(home)), patience_s=5)
     components.forget(home, COMPONENT)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,8 @@ REAL = {
     "walking in ünïcode.mp4": "Pose2Sim/Demo_SinglePerson/videos/cam01.mp4",
     "deeper/cartoon.mp4": "feat/tests/data/no_face.mp4",
 }
+# Models are installed once for all homes; lines are not wrapped.
+ALIKE = {"HUMANNET_MODELS_DIR": str(settings().models), "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ class Home:
         """Start ``humannet`` with this home; its output can be read line by line."""
         return subprocess.Popen(
             [str(Path(sys.executable).with_name("humannet")), *arguments],
-            env={**os.environ, "HUMANNET_HOME": str(self.path), "COLUMNS": "200", **environment},
+            env={**os.environ, "HUMANNET_HOME": str(self.path), **ALIKE, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -119,17 +119,6 @@ class Home:
         process = components.find(self.path, component)
         assert process is not None
         process.kill()
-
-    def kill_task(self) -> None:
-        """Kill one process that runs a task (not the executor's that watches it)."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            for process in components.marked(self.path):
-                title = " ".join(process.cmdline())
-                if "airflow worker -- " in title and "LocalExecutor" not in title:
-                    process.send_signal(signal.SIGKILL)
-                    return
-        raise AssertionError("no task ran")
 
 
 @pytest.fixture(scope="module")
