@@ -92,7 +92,8 @@ def stop(home: Path) -> None:
     one that vanished with its scheduler is simply run again by the next. What it was at is found undone in the catalog.
     """
     components.kill_tree(home, "scheduler")
-    components.end(list(components.marked(home)), patience_s=10)
+    database = {process.pid for process in postgres.servers(home)}  # it ends last, and gently
+    components.end([process for process in components.marked(home) if process.pid not in database], patience_s=3)
     for name in airflow.COMMANDS:
         components.forget(home, name)
     postgres.stop(home)

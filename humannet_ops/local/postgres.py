@@ -82,13 +82,13 @@ def stop(home: Path) -> None:
 
     from humannet_ops.local import components
 
-    processes = list(_servers(home))
+    processes = list(servers(home))
     postmaster = components.find(home, COMPONENT)
     if postmaster is not None:
         with suppress(psutil.Error):
             postmaster.send_signal(signal.SIGINT)  # "fast": sessions are ended, data is flushed
         components.wait(processes, 30)
-    components.end(list(_servers(home)), patience_s=5)
+    components.end(list(servers(home)), patience_s=5)
     components.forget(home, COMPONENT)
 
 
@@ -204,7 +204,7 @@ def _wait_until_ready(home: Path, process: psutil.Process) -> None:
         time.sleep(0.05)
 
 
-def _servers(home: Path) -> Iterator[psutil.Process]:
+def servers(home: Path) -> Iterator[psutil.Process]:
     """Find the postmaster and the backends of this home, orphans too: each works inside the data folder."""
     import psutil
 

@@ -112,7 +112,7 @@ class Home:
 
     def processes(self) -> list[psutil.Process]:
         """Everything of this home that runs."""
-        return [*components.marked(self.path), *postgres._servers(self.path)]
+        return [*components.marked(self.path), *postgres.servers(self.path)]
 
     def kill(self, component: str) -> None:
         """End a component the hard way, and nothing but it."""
