@@ -161,9 +161,24 @@ def migrate(home: Path) -> None:
 
 def start(home: Path) -> None:
     """Start the four components. None may be running: what was left by a kill is marked dead first."""
-    postgres.execute(home, "airflow", REPOSITORY / "sql" / "local" / "dead_jobs.sql")
-    for name, arguments in COMMANDS.items():
-        components.start(home, name, [*_airflow(), *arguments], environment(home))
+    _bury(home, "%")
+    for name in COMMANDS:
+        _start(home, name)
+
+
+def restart_scheduler(home: Path) -> None:
+    """Kill the scheduler with its executor and tasks, and start it again; it begins with the tasks that it lost."""
+    components.kill_tree(home, "scheduler")
+    _bury(home, "SchedulerJob")
+    _start(home, "scheduler")
+
+
+def _bury(home: Path, kind: str) -> None:
+    postgres.execute(home, "airflow", REPOSITORY / "sql" / "local" / "dead_jobs.sql", kind=kind)
+
+
+def _start(home: Path, name: str) -> None:
+    components.start(home, name, [*_airflow(), *COMMANDS[name]], environment(home))
 
 
 def fallen(home: Path) -> list[str]:

@@ -68,6 +68,11 @@ class Chain:
                 self._refresh(name, followed)
         return all(run.ended for run in self.runs.values()) and self._settled >= self.runs.keys()
 
+    def is_stalled(self) -> bool:
+        """Say whether the executor was handed tasks and runs none."""
+        states = {task["state"] for run in self.runs.values() if not run.ended for task in run.tasks}
+        return "queued" in states and "running" not in states
+
     def failed(self) -> list[FollowedRun]:
         """Return the runs that failed."""
         return [run for run in self.runs.values() if run.state == "failed"]

@@ -60,7 +60,7 @@ def start(home: Path) -> None:
         stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
         _initialise(home)
         _private_folder(socket_directory(home))
-        (home / "postgres" / "postmaster.pid").unlink(missing_ok=True)  # stale, and its number may be taken by now
+        _forget_locks(home)
         process = components.start(home, COMPONENT, _server_command(home), components.clean_environment())
         _wait_until_ready(home, process)
     sql = Path(__file__).resolve().parents[2] / "sql" / "local" / "databases.sql"
@@ -92,8 +92,8 @@ def stop(home: Path) -> None:
     components.forget(home, COMPONENT)
 
 
-def execute(home: Path, database: str, path: Path) -> str:
-    """Run a file of SQL as the superuser, with psql, and return what it answers, without headings.
+def execute(home: Path, database: str, path: Path, **variables: str) -> str:
+    """Run a file of SQL as the superuser, with psql and its variables, and return what it answers, without headings.
 
     Raises:
         PlatformError: a statement failed.
@@ -102,6 +102,7 @@ def execute(home: Path, database: str, path: Path) -> str:
 
     command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
     command += ["-h", str(socket_directory(home)), "-U", "postgres", "-d", database]
+    command += [part for name, value in variables.items() for part in ("-v", f"{name}={value}")]
     done = subprocess.run(command, capture_output=True, text=True, env=components.clean_environment())
     if done.returncode:
         raise components.PlatformError(f"{path.name} failed in the embedded Postgres: {done.stderr.strip()}")
@@ -184,6 +185,16 @@ def _private_folder(folder: Path) -> None:
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise components.PlatformError(f"{folder} is not a private folder of this user: remove it and start again.")
+
+
+def _forget_locks(home: Path) -> None:
+    """Remove the lock files of a killed server: their process id may be another's by now, or a zombie's.
+
+    Postgres itself trusts them for as long as such a process exists. None of its own is left when this is called.
+    """
+    (home / "postgres" / "postmaster.pid").unlink(missing_ok=True)
+    for left in socket_directory(home).glob(".s.PGSQL.*"):
+        left.unlink()
 
 
 def _answers(home: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from humannet_ops.local import components, platform, report
+from humannet_ops.local import airflow, components, platform, report
 from humannet_ops.local.chain import Chain
 from humannet_ops.local.client import Client, Refused, Unreachable
 from humannet_ops.local.components import PlatformError
@@ -17,6 +17,8 @@ from humannet_ops.orchestration.legs import REVISIT, crawl_dag_id
 
 _LOOK_EVERY_S = 1.0
 _SILENT_FOR_S = 60.0
+# LocalExecutor's workers take turns at one lock: a worker that is killed while it waits for work keeps it for ever.
+_STALLED_FOR_S = 60.0
 
 
 def run(home: Path, videos: Path | None, progress: Progress) -> bool:
@@ -79,10 +81,17 @@ def _follow(home: Path, api: Client, source: str, began: datetime.datetime, prog
     today = began.strftime("%Y-%m-%d")
     chain = Chain(api, [_crawl(api, crawl_dag_id(source), today, began)])
     revisited = False
+    moved = time.monotonic()
     with progress.live():
         while True:
             through = _look(home, chain)
             progress.show(chain)
+            if not chain.is_stalled():
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _STALLED_FOR_S:
+                progress.say("Tasks are queued and none runs: starting the scheduler again")
+                airflow.restart_scheduler(home)
+                moved = time.monotonic()
             if through and revisited:
                 return chain
             if through:
