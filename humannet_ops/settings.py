@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     shot_detector: str = Field("pyscenedetect", description="pyscenedetect, or transnetv2 (worker extra).")
     shard_seconds: float = Field(1800.0, gt=0, description="Video seconds of work that one Airflow task gets.")
     max_attempts: int = Field(3, ge=1, description="How often one subject may be tried at one stage version.")
+    patience_s: float = Field(
+        120.0, ge=0, description="How long a task waits for a host or a budget before it leaves the rest to another."
+    )
     subject_timeout_s: float = Field(3600.0, gt=0, description="Wall seconds one subject may take.")
     max_pixels: int = Field(8192 * 8192, gt=0, description="Pixels a frame may have before a video is too_large.")
     threads: int = Field(2, ge=1, description="Decode and inference threads of one task.")

@@ -107,6 +107,7 @@ def record(
     )
     if recorded is None:
         return False
+    queries().end_postponement(link, stage=stage, subject_id=subject_id)
     owner = _Owner(stage, version, subject_id, video_id)
     annotated = [r.artifact for r in result.records if isinstance(r, Annotation) and r.artifact]
     for artifact in dict.fromkeys([*result.artifacts, *annotated]):

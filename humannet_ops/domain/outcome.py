@@ -5,6 +5,7 @@ The same list lies in the catalog (table ``reasons``) and in ``sql/README.md``; 
 
 from __future__ import annotations
 
+import datetime
 from enum import StrEnum
 
 
@@ -76,6 +77,19 @@ class Reason(StrEnum):
         Outcome.REJECTED,
         "The file holds no moving picture: audio, a still image or a single frame.",
     )
+    LICENSE_DENIED = "license_denied", Outcome.REJECTED, "The source's licence policy denies the item's licence."
+    LICENSE_REVIEW = (
+        "license_review",
+        Outcome.REJECTED,
+        "The source's licence policy asks for a person's decision before this licence is fetched.",
+    )
+    CHANNEL_REJECTED = (
+        "channel_rejected",
+        Outcome.REJECTED,
+        "Its channel is paused for bringing too little, or banned by a person.",
+    )
+    OPTED_OUT = "opted_out", Outcome.REJECTED, "The host asks not to be crawled there (robots.txt or a header)."
+    TAKEN_DOWN = "taken_down", Outcome.REJECTED, "A takedown covers it: it is never fetched again."
     # failed: something went wrong with the subject
     UNREADABLE = (
         "unreadable",
@@ -84,6 +98,15 @@ class Reason(StrEnum):
     )
     TRUNCATED = "truncated", Outcome.FAILED, "The file ends before its index or its first frames."
     PERMISSION_DENIED = "permission_denied", Outcome.FAILED, "The file exists but may not be read."
+    GONE = "gone", Outcome.FAILED, "The source offers it no more (404, 410, removed or private)."
+    FORBIDDEN = "forbidden", Outcome.FAILED, "The source refuses it (401, 403, a login or a country)."
+    PRIVATE_ADDRESS = (
+        "private_address",
+        Outcome.FAILED,
+        "It leads to a loopback, link-local or private address, which its source does not allow.",
+    )
+    UNSUPPORTED = "unsupported", Outcome.FAILED, "There is no video at its address that can be downloaded."
+    UNREACHABLE = "unreachable", Outcome.FAILED, "The host did not answer, or broke off too often.", False
     MISSING = "missing", Outcome.FAILED, "The file was there when discovered and is gone."
     CHANGED_WHILE_READ = (
         "changed_while_read",
@@ -109,3 +132,17 @@ class SubjectError(Exception):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Postponed(Exception):
+    """One subject must wait; that is no failure and no attempt. The message says for what, for people.
+
+    Attributes:
+        cause: ``host``, ``budget``, ``quiet_hours`` or ``disk``.
+        until: When it is worth another look (aware).
+    """
+
+    def __init__(self, cause: str, until: datetime.datetime, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.until = until

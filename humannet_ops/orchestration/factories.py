@@ -19,7 +19,7 @@ from airflow.sdk import (
 
 from humannet_ops.orchestration import tasks
 from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT, crawl_dag_id
-from humannet_ops.sources.config import FolderSource
+from humannet_ops.sources.config import SourceConfig
 from humannet_ops.stages import registry
 
 KEY_FORMAT = "%Y-%m-%d"
@@ -44,7 +44,7 @@ def asset(uri: str) -> Asset:
     return Asset(name=uri.split("://")[1], uri=uri)
 
 
-def crawl_dag(source: FolderSource) -> DAG:
+def crawl_dag(source: SourceConfig) -> DAG:
     """Make the DAG that crawls one source: discover, then fetch what is due, then announce the crawl day."""
     with DAG(
         crawl_dag_id(source.source),
@@ -185,10 +185,10 @@ def _first_line(doc: str | None) -> str | None:
     return doc.strip().splitlines()[0] if doc else None
 
 
-def _crawl_doc(source: FolderSource) -> str:
+def _crawl_doc(source: SourceConfig) -> str:
     return f"""Crawl **{source.source}**: {source.description}
 
-- kind: `{source.kind}`, `{source.path}`
+- kind: `{source.kind}`
 - licence: {source.license or "not stated"}
 - declared in `dags/sources/{source.source}.yaml`
 

@@ -1,86 +1,181 @@
-"""A source as one YAML file: what it is, when it is crawled, under which licence."""
+"""A source as one YAML file: what it is, when it is crawled, under which licence. Each kind adds its own fields."""
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
+from humannet_ops.domain.licence import LicencePolicy
 from humannet_ops.settings import settings
+
+GIB = 1 << 30
 
 
 class SourceError(Exception):
     """A source cannot be used; the message names the file, the field and the cure."""
 
 
-class LicenceRule(BaseModel):
-    """The licence of the files whose path below the source matches a glob; the first match counts."""
+class Strict(BaseModel):
+    """A model that refuses fields it does not know."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class LicenceRule(Strict):
+    """The licence of the items whose path or address matches a glob; the first match counts."""
 
     glob: str
     license: str
 
 
-class FolderSource(BaseModel):
-    """Video files in a folder and everything below it."""
+class SourceConfig(Strict):
+    """What every source says.
 
-    model_config = ConfigDict(extra="forbid")
+    Attributes:
+        source: Its name, which is the file's and the DAG's.
+        kind: Which kind of source it is.
+        description: One line for the DAG list.
+        schedule: When it is crawled: five cron fields, UTC.
+        owner: Whom the DAG belongs to.
+        terms: A note on the terms of use, kept with everything that it brings.
+        license: The licence of items for which the source names none.
+        licenses: Licences by glob, before ``license``.
+        license_policy: Which licences it may bring.
+    """
 
     source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-    kind: Literal["folder"]
+    kind: str
     description: Annotated[str, Field(min_length=1)]
-    path: str
-    schedule: str = "0 3 * * *"
-    start_date: str = "2026-01-01"
+    schedule: str = "0 0 * * *"
     owner: str = "humannet"
+    terms: str | None = None
     license: str | None = None
     licenses: list[LicenceRule] = []
-    include: list[str] = ["*"]
-    exclude: list[str] = []
+    license_policy: LicencePolicy = LicencePolicy()
 
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, value: str) -> str:
         from croniter import croniter
 
-        if not croniter.is_valid(value):
+        if len(value.split()) != 5 or not croniter.is_valid(value):
             raise ValueError(f"{value!r} is not a cron expression of five fields, like '0 3 * * *'")
         return value
 
-    def folder(self) -> Path:
-        """Return the folder, with ``${HUMANNET_...}`` variables filled in.
-
-        Raises:
-            SourceError: a variable is not set, or there is no such folder.
-        """
-        known = {**os.environ, "HUMANNET_HOME": str(settings().home)}
-        text = self.path
-        for name, value in known.items():
-            text = text.replace("${" + name + "}", value)
-        if "${" in text:
-            variable = text[text.index("${") + 2 :].split("}")[0]
-            raise SourceError(
-                f"source {self.source}: {self.path} uses {variable}, which is not set. "
-                "`make run VIDEOS=/some/folder` sets HUMANNET_VIDEOS."
-            )
-        folder = Path(text).expanduser().resolve()  # `make run VIDEOS=` points a link at the folder: keep its real name
-        if not folder.is_dir():
-            raise SourceError(f"source {self.source}: {folder} is not a folder. Correct `path` in its YAML file.")
-        return folder
-
-    def licence_of(self, relative: str) -> str | None:
-        """Return the licence of a file, by its path below the folder."""
-        matching = (rule.license for rule in self.licenses if fnmatch(relative, rule.glob))
+    def licence_of(self, name: str) -> str | None:
+        """Return the licence of an item by its path or address, where the source itself names none."""
+        matching = (rule.license for rule in self.licenses if fnmatch(name, rule.glob))
         return next(matching, self.license)
 
 
-def read(path: Path) -> FolderSource:
+class Politeness(Strict):
+    """How hosts are treated. The limits hold for all workers together.
+
+    Attributes:
+        concurrent: Downloads from one host at a time.
+        requests_per_minute: How often an item of one host may be begun.
+        quiet_hours: When nothing is fetched, ``22:00-06:00``, in ``timezone``.
+        robots: Whether a host's robots.txt is obeyed.
+    """
+
+    concurrent: Annotated[int, Field(ge=1)] = 2
+    requests_per_minute: Annotated[float, Field(gt=0)] = 30
+    quiet_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    timezone: str = "UTC"
+    robots: bool = True
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{value!r} is no time zone, like 'Europe/Berlin'") from error
+        return value
+
+
+class Budget(Strict):
+    """What a source may fetch in a day (UTC); None is no limit. Sizes as ``50 GB``."""
+
+    items: Annotated[int, Field(ge=1)] | None = None
+    bytes: ByteSize | None = None
+
+
+class Network(SourceConfig):
+    """What every source on the network says.
+
+    Attributes:
+        politeness: How its hosts are treated.
+        budget: What may be fetched in a day.
+        max_bytes: The largest file that is fetched.
+        max_seconds: The longest that one download may take, s.
+        private_addresses: Whether it may resolve to loopback, link-local or private addresses.
+        connection: The Airflow connection that holds cookies, a proxy or a login.
+        since: The first upload day that is of interest.
+    """
+
+    license_policy: LicencePolicy = LicencePolicy(
+        allow=["CC0*", "CC-BY*", "PDM*", "public domain*"], otherwise="review", unknown="review"
+    )
+    politeness: Politeness = Politeness()
+    budget: Budget = Budget()
+    max_bytes: ByteSize = ByteSize(8 * GIB)
+    max_seconds: Annotated[float, Field(gt=0)] = 7200.0
+    private_addresses: bool = False
+    connection: str | None = None
+    since: datetime.date | None = None
+
+
+def filled_in(text: str, source: str) -> str:
+    """Fill in ``${HUMANNET_...}`` and other variables of the environment.
+
+    Raises:
+        SourceError: a variable is not set.
+    """
+    for name, value in {**os.environ, "HUMANNET_HOME": str(settings().home)}.items():
+        text = text.replace("${" + name + "}", value)
+    if "${" in text:
+        variable = text[text.index("${") + 2 :].split("}")[0]
+        raise SourceError(f"source {source}: {text} uses {variable}, which is not set in the environment.")
+    return text
+
+
+def parse(content: Any, name: str) -> SourceConfig:
+    """Check what a source file holds.
+
+    Args:
+        content: What YAML made of it.
+        name: The file's name, for messages; the source has its stem.
+
+    Raises:
+        SourceError: a field is missing, unknown or wrong; every fault is named.
+    """
+    from humannet_ops.sources import kinds
+
+    if not isinstance(content, dict):
+        raise SourceError(f"{name}: expected fields like `source: my_videos`, found {type(content).__name__}")
+    try:
+        config = kinds.config_class(content.get("kind")).model_validate(content)
+    except LookupError as error:
+        raise SourceError(f"{name}: kind: {error.args[0]}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SourceError(f"{name}: {faults}") from error
+    if config.source != Path(name).stem:
+        raise SourceError(f"{name}: source is {config.source!r}; give the file the same name")
+    return config
+
+
+def read(path: Path) -> SourceConfig:
     """Read and check one source file.
 
     Raises:
@@ -88,18 +183,9 @@ def read(path: Path) -> FolderSource:
     """
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise SourceError(f"{path.name}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise SourceError(f"{path.name}: expected fields like `source: my_videos`, found {type(content).__name__}")
-    try:
-        config = FolderSource.model_validate(content)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SourceError(f"{path.name}: {faults}") from error
-    if config.source != path.stem:
-        raise SourceError(f"{path.name}: source is {config.source!r}; give the file the same name")
-    return config
+    return parse(content, path.name)
 
 
 def files() -> Iterator[Path]:
@@ -107,7 +193,7 @@ def files() -> Iterator[Path]:
     yield from sorted(settings().sources_dir.glob("*.yaml"))
 
 
-def load(source: str) -> FolderSource:
+def load(source: str) -> SourceConfig:
     """Read a source by name.
 
     Raises:

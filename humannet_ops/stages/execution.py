@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import errno
+import functools
+import heapq
 import logging
 import os
 import socket
@@ -11,28 +13,31 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from humannet_ops.catalog import discovery, migrations, planning, recording
+from humannet_ops.catalog import discovery, fetching, migrations, planning, recording
 from humannet_ops.catalog.connection import Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
 from humannet_ops.domain.identifiers import new_run_id
-from humannet_ops.domain.outcome import Outcome, Reason, SubjectError
+from humannet_ops.domain.outcome import Outcome, Postponed, Reason, SubjectError
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.sources import config as source_config
-from humannet_ops.sources import folder
+from humannet_ops.sources import kinds
+from humannet_ops.sources.protocol import Crawl, Window
 from humannet_ops.stages import registry
-from humannet_ops.stages.protocol import Context
+from humannet_ops.stages.protocol import Context, Resolver, no_credentials
 from humannet_ops.storage import StoreError, open_store
 
 __all__ = ["TaskIdentity", "discover", "due_partitions", "plan", "record_task_failure", "register", "run_shard"]
 
 logger = logging.getLogger(__name__)
+_POSTPONED = "postponed"
 
 
 class PlanOutdatedError(Exception):
@@ -59,23 +64,61 @@ def person() -> TaskIdentity:
     return TaskIdentity(worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
-def discover(source: str, partition_key: str, identity: TaskIdentity) -> dict[str, int]:
+def discover(
+    source: str, partition_key: str, identity: TaskIdentity, credentials: Resolver = no_credentials
+) -> dict[str, int]:
     """Look through a source and record what is new or changed.
 
     Args:
         source: A file's name in ``dags/sources``, without ``.yaml``.
         partition_key: The crawl day, YYYY-MM-DD, that new videos belong to.
         identity: Who asks, for the log.
+        credentials: Finds what the source's Airflow connection holds.
 
     Returns:
-        How many entries are new, changed and known.
+        How many entries are new, changed, known, other addresses of known ones, and gone.
     """
     config = source_config.load(source)
+    place = kinds.open_source(config)
+    connection = getattr(config, "connection", None)
+    window = upload_window(partition_key, discovery.watermark(source), getattr(config, "since", None))
+    crawl = Crawl(
+        partition_key,
+        window,
+        memory=discovery.memory(source),
+        credentials=credentials(connection) if connection else None,
+    )
     found = discovery.record_entries(
-        config.source, config.kind, str(config.folder()), partition_key, folder.entries(config), folder.digest
+        discovery.Pass(
+            source,
+            config.kind,
+            place.address(),
+            partition_key,
+            terms=config.terms,
+            watermark=partition_key if place.dated else None,
+            dag_id=identity.dag_id,
+            run_id=identity.run_id,
+        ),
+        place.entries(crawl),
+        digest=place.digest,
+        is_complete=lambda: crawl.complete,
+        memory=lambda: crawl.remember,
     )
     logger.info("%s, %s: %s (%s)", source, partition_key, found, identity.worker)
-    return {"new": found.new, "changed": found.changed, "known": found.known}
+    return asdict(found)
+
+
+def upload_window(partition_key: str, watermark: str | None, since: datetime.date | None) -> Window:
+    """Return the upload days that a crawl day is about.
+
+    A day that lies before the watermark is a backfill: exactly that day. Any other goes on from where the source was
+    looked at last, so that no day falls between two crawls.
+    """
+    through = datetime.date.fromisoformat(partition_key)
+    day = datetime.timedelta(days=1)
+    if watermark is None:
+        return Window(since - day if since else None, through)
+    return Window(min(datetime.date.fromisoformat(watermark), through - day), through)
 
 
 def plan(
@@ -111,11 +154,11 @@ def due_partitions() -> list[str]:
     return planning.due_partitions(settings().max_attempts)
 
 
-def run_shard(shard_id: str, identity: TaskIdentity) -> dict[str, int]:
+def run_shard(shard_id: str, identity: TaskIdentity, credentials: Resolver = no_credentials) -> dict[str, int]:
     """Run one shard's stage over those of its subjects that have no final outcome yet.
 
     Returns:
-        How many subjects were kept, rejected and failed. A failed subject does not fail the shard.
+        How many subjects were kept, rejected, failed and postponed. A failed subject does not fail the shard.
 
     Raises:
         PlanOutdatedError: the stage's version changed since the shard was planned.
@@ -132,33 +175,50 @@ def run_shard(shard_id: str, identity: TaskIdentity) -> dict[str, int]:
         run = StageRun(new_run_id(), shard)
         recording.start_run(link, run, identity, code_revision())
         try:
-            counts = _run(link, run)
+            counts = _run(link, run, credentials)
         except BaseException as error:
             # a new connection: the old one may be what broke
             with connect() as other:
                 recording.end_run(other, run, f"{type(error).__name__}: {error}")
             raise
         recording.end_run(link, run)
-    return {outcome.value: counts[outcome] for outcome in Outcome}
+    return {name: counts[name] for name in (*Outcome, _POSTPONED)}
 
 
-def _run(link: Connection, run: StageRun) -> Counter[Outcome]:
+def _run(link: Connection, run: StageRun, credentials: Resolver) -> Counter[str]:
     spec = registry.spec(run.shard.stage)
     work = list(planning.open_work(link, run.shard, spec, settings().max_attempts))
     link.rollback()
-    counts: Counter[Outcome] = Counter()
+    counts: Counter[str] = Counter()
     if not work:
         return counts
     with tempfile.TemporaryDirectory(prefix="humannet-", dir=_scratch()) as scratch:
-        context = Context(settings(), open_store(), registry.models(), Path(scratch))
+        context = Context(settings(), open_store(), registry.models(), Path(scratch), credentials)
         stage = registry.open_stage(spec.name, context)
         if spec.whole_partition:
             counts.update(_compare(link, run, stage, work))
         else:
-            for item in work:
-                counts[_process(link, run, stage, item)] += 1
+            for ended in _work_off(link, run, stage, work):
+                counts[ended] += 1
                 _empty(context.scratch)
     return counts
+
+
+def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work]) -> Iterator[str]:
+    """Work on each subject in turn; come back to those that had to wait a little when the others are done."""
+    patience = datetime.timedelta(seconds=settings().patience_s)
+    now = functools.partial(datetime.datetime.now, datetime.UTC)
+    queue: list[tuple[datetime.datetime, int]] = [(now(), place) for place in range(len(work))]
+    while queue:
+        when, place = heapq.heappop(queue)
+        time.sleep(max(0.0, (when - now()).total_seconds()))
+        ended = _process(link, run, stage, work[place])
+        if isinstance(ended, Outcome):
+            yield ended
+        elif ended.until - now() < patience:
+            heapq.heappush(queue, (ended.until, place))
+        else:
+            yield _POSTPONED
 
 
 def _scratch() -> Path:
@@ -182,7 +242,7 @@ def _compare(link: Connection, run: StageRun, stage: Any, work: Iterable[Work]) 
             yield result.outcome
 
 
-def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome:
+def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome | Postponed:
     clock = _Clock()
     subject_id = item.subject.subject_id
     if item.attempts >= settings().max_attempts:
@@ -192,7 +252,12 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
         result = failed(Reason.CRASHED, message)
     else:
         recording.begin_attempt(link, run, subject_id)
-        result = _guarded(stage, item.subject)
+        try:
+            result = _guarded(stage, item.subject)
+        except Postponed as wait:
+            logger.info("%s %s: waits until %s: %s", run.shard.stage, subject_id, wait.until, wait)
+            fetching.postpone(link, run, subject_id, wait)
+            return wait
     logger.info("%s %s: %s %s", run.shard.stage, subject_id, result.outcome, result.reason or "")
     with transaction(link):
         _record(link, run, item.subject, result, clock)
@@ -200,13 +265,19 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
 
 
 def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
-    """Turn what goes wrong with one subject into its outcome."""
+    """Turn what goes wrong with one subject into its outcome.
+
+    Raises:
+        Postponed: it must wait.
+    """
     try:
         result: Result = stage.process(subject)
     except SubjectError as error:
         if error.reason.outcome is Outcome.REJECTED:
             return rejected(error.reason, detail={"message": str(error)})
         return failed(error.reason, str(error))
+    except Postponed:
+        raise
     except StoreError as error:
         return failed(Reason.STORE_UNAVAILABLE, str(error))
     except OSError as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject
 from humannet_ops.settings import Settings
+from humannet_ops.sources.config import SourceError
+from humannet_ops.sources.protocol import Credentials
 from humannet_ops.storage import Store
 
 if TYPE_CHECKING:
@@ -16,14 +19,37 @@ if TYPE_CHECKING:
 Subject = TypeVar("Subject", VideoSubject, ClipSubject, contravariant=True)
 
 
+Resolver = Callable[[str], Credentials | None]
+
+
+def no_credentials(connection: str) -> Credentials | None:
+    """Say that connections are Airflow's.
+
+    Raises:
+        SourceError: always.
+    """
+    raise SourceError(
+        f"the source needs the Airflow connection {connection!r}, which only an Airflow task can read: run its DAG"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a stage may use. ``scratch`` is empty when a shard begins and removed when it ends."""
+    """What a stage may use.
+
+    Attributes:
+        config: The settings.
+        store: The object store.
+        models: The installed models.
+        scratch: A folder, empty when a shard begins and removed when it ends.
+        credentials: Finds what an Airflow connection holds.
+    """
 
     config: Settings
     store: Store
     models: ModelLock | None
     scratch: Path
+    credentials: Resolver = no_credentials
 
 
 class SubjectStage(Protocol[Subject]):

@@ -20,6 +20,10 @@ WITH due AS (
             AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
       )
       AND NOT EXISTS (
+          SELECT FROM postponements p
+          WHERE p.stage = :stage AND p.subject_id = v.video_id AND p.until > now()
+      )
+      AND NOT EXISTS (
           SELECT FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
           WHERE NOT EXISTS (
               SELECT FROM outcomes o
@@ -50,6 +54,10 @@ WITH due AS (
           LEFT JOIN attempts a USING (stage, stage_version, subject_id)
           WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = c.clip_id
             AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
+      )
+      AND NOT EXISTS (
+          SELECT FROM postponements p
+          WHERE p.stage = :stage AND p.subject_id = c.clip_id AND p.until > now()
       )
       AND NOT EXISTS (
           SELECT FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
@@ -125,6 +133,7 @@ WHERE a.subject_id = ANY(:subject_ids);
 SELECT DISTINCT v.partition_key
 FROM videos v JOIN v_videos p USING (video_id)
 WHERE p.status = 'pending'
+  AND NOT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now())
 UNION
 SELECT DISTINCT v.partition_key
 FROM outcomes o

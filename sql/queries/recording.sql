@@ -31,6 +31,9 @@ ON CONFLICT (stage, subject_id, stage_version) DO UPDATE SET
 WHERE outcomes.outcome = 'failed'
 RETURNING subject_id;
 
+-- name: end_postponement!
+DELETE FROM postponements WHERE stage = :stage AND subject_id = :subject_id;
+
 -- name: insert_artifact!
 INSERT INTO artifacts (uri, sha256, kind, bytes, media_type)
 VALUES (:uri, :sha256, :kind, :bytes, :media_type)

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from humannet_ops.catalog import connection, migrations, planning, recording
 from humannet_ops.catalog.connection import connect, transaction
-from humannet_ops.catalog.discovery import Entry, record_entries
+from humannet_ops.catalog.discovery import Entry, Pass, record_entries
 from humannet_ops.domain.identifiers import new_run_id
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import (
@@ -66,7 +66,7 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
         )
     titles = (TITLE, "copy.mp4", "beach.mp4", "half.mp4")
     entries = [Entry(f"file:///{number}", "1", title, "CC BY 4.0") for number, title in enumerate(titles)]
-    record_entries("videos", "folder", "/videos", DAY, iter(entries), lambda _: None)
+    record_entries(Pass("videos", "folder", "/videos", DAY), iter(entries))
     ids: dict[str, str] = {}
     clip, frames, pose = _stored_clip(tmp_path), _stored_frames(tmp_path), _stored_pose(tmp_path)
 

@@ -10,7 +10,7 @@ import pytest
 
 from humannet_ops.catalog import migrations, planning, reading, recording
 from humannet_ops.catalog.connection import connect, transaction
-from humannet_ops.catalog.discovery import Discovery, Entry, record_entries
+from humannet_ops.catalog.discovery import Discovery, Entry, Pass, record_entries
 from humannet_ops.domain.identifiers import new_run_id
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import (
@@ -87,7 +87,7 @@ class Platform:
 
 def discover(*names: str, signature: str = "1", key: str = DAY, sha256: str | None = None) -> Discovery:
     entries = [Entry(f"file:///{name}", signature, name) for name in names]
-    return record_entries("videos", "folder", "/videos", key, iter(entries), lambda _uri: sha256)
+    return record_entries(Pass("videos", "folder", "/videos", key), iter(entries), lambda _uri: sha256)
 
 
 def fetched(subject: VideoSubject | ClipSubject) -> Result:
@@ -234,7 +234,7 @@ def test_discovery_knows_unchanged_touched_and_changed(platform: Platform) -> No
 
 def test_odd_text_is_stored(platform: Platform) -> None:
     title = 'line one\nline "two", ünïcödé; \\N'
-    record_entries("videos", "folder", "/v", DAY, iter([Entry("file:///odd", "1", title)]), lambda _uri: None)
+    record_entries(Pass("videos", "folder", "/v", DAY), iter([Entry("file:///odd", "1", title)]))
     platform.run("fetch", lambda _s: failed(Reason.ERROR, "nul \0 and lone \udcff"))
     assert [row["title"] for row in reading.rows("failures")] == [title]
     assert reading.rows("failures")[0]["error"] == "nul  and lone \\udcff"
