@@ -1,0 +1,2 @@
+-- How hosts are treated, and what may be fetched in a day.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- What is searched for, and what it brought.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- What was taken down, and the objects that follow.
+SELECT 1;
