@@ -1,4 +1,4 @@
-"""Adds the corpus page to Airflow's web UI. The page is in ``humannet_ops/web``, its login in ``orchestration``."""
+"""Adds the corpus and sources pages to Airflow's web UI. Pages: ``humannet_ops/web``; login: ``orchestration``."""
 
 from __future__ import annotations
 
@@ -32,5 +32,6 @@ class HumanNetViews(AirflowPlugin):
     fastapi_apps = [{"app": corpus, "url_prefix": "/humannet", "name": "HumanNet corpus"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         # an unknown destination makes Airflow drop the whole plugin without a word
-        {"name": "Corpus", "href": "/humannet/", "destination": "nav", "url_route": "humannet", "nav_top_level": True}
+        {"name": "Corpus", "href": "/humannet/", "destination": "nav", "url_route": "humannet", "nav_top_level": True},
+        {"name": "Sources", "href": "/humannet/sources", "destination": "nav", "url_route": "sources"},
     ]

@@ -117,7 +117,7 @@ def revisit_dag(doc: str | None) -> DAG:
         REVISIT,
         description=_first_line(doc),
         doc_md=doc,
-        schedule=CronTriggerTimetable("30 5 * * *", timezone="UTC"),
+        schedule=CronTriggerTimetable("30 * * * *", timezone="UTC"),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULTS,
@@ -189,10 +189,11 @@ def _crawl_doc(source: SourceConfig) -> str:
     return f"""Crawl **{source.source}**: {source.description}
 
 - kind: `{source.kind}`
-- licence: {source.license or "not stated"}
+- licence: {source.license or "as published"}
 - declared in `dags/sources/{source.source}.yaml`
+- what it brought, its crawls and its rows: [/humannet/sources/{source.source}](/humannet/sources/{source.source})
 
-Each run is about one crawl day (its partition key): it looks for files that are new or changed since the last crawl,
-fetches them into the store with their checksum, and announces the day, which `analyse_videos` follows. Unchanged files
-are not read again. A backfill over dates fetches what is still due for those days.
+Each run is about one crawl day (its partition key): it looks for what is new or changed since the last crawl, fetches
+it into the store with checksum and provenance, and announces the day, which `analyse_videos` follows. What is known is
+not fetched again. A backfill over dates looks at exactly those days again and fetches what is still due for them.
 """

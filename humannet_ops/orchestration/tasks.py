@@ -10,10 +10,12 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, Context, get_current_context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import Asset, Connection, Context, get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+from airflow.sdk.log import mask_secret
 
 if TYPE_CHECKING:
+    from humannet_ops.sources.protocol import Credentials
     from humannet_ops.stages.execution import TaskIdentity
 
 Shard = dict[str, str]
@@ -57,12 +59,37 @@ def partition_of(context: Context) -> str:
     )
 
 
+def credentials(connection: str) -> Credentials:
+    """Return what an Airflow connection holds for a source; Airflow masks it in task logs.
+
+    The login and the password are the connection's own; its extra may have ``cookies`` (the text of a Netscape cookies
+    file) and ``proxy`` (a URL).
+
+    Raises:
+        AirflowFailException: there is no such connection.
+    """
+    from humannet_ops.sources.protocol import Credentials
+
+    try:
+        found = Connection.get(connection)
+    except AirflowNotFoundException as error:
+        raise AirflowFailException(
+            f"the source names the Airflow connection {connection!r}, which does not exist: "
+            f"`airflow connections add {connection} --conn-type generic ...`, or Admin > Connections in the UI"
+        ) from error
+    extra = found.extra_dejson
+    for secret in (extra.get("cookies"), extra.get("proxy")):
+        if secret:
+            mask_secret(secret)
+    return Credentials(extra.get("cookies"), extra.get("proxy"), found.login, found.password)
+
+
 def discover(source: str) -> dict[str, int]:
     """Look through a source for what is new or changed."""
     from humannet_ops.stages import execution
 
     context = get_current_context()
-    return execution.discover(source, partition_of(context), identity(context))
+    return execution.discover(source, partition_of(context), identity(context), credentials)
 
 
 def refuse(reason: str) -> None:
@@ -91,7 +118,7 @@ def run_shard(shard: Shard) -> dict[str, int]:
     from humannet_ops.stages import execution
 
     context = get_current_context()
-    return execution.run_shard(shard["shard_id"], identity(context))
+    return execution.run_shard(shard["shard_id"], identity(context), credentials)
 
 
 def announce(asset: Asset) -> None:

@@ -5,6 +5,7 @@ Knows no Airflow: whoever mounts it hands in the dependency that lets people in 
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import lru_cache
@@ -17,9 +18,9 @@ from starlette.background import BackgroundTask
 from humannet_ops.catalog import reading
 from humannet_ops.catalog.connection import CatalogError
 from humannet_ops.storage import StoreError, open_store
-from humannet_ops.web import pictures
+from humannet_ops.web import pictures, sources
 from humannet_ops.web.collection import collect
-from humannet_ops.web.page import render
+from humannet_ops.web.page import draw, render
 
 # Some 20 KB each; objects never change, so what was drawn once stays true.
 PICTURES_KEPT = 1024
@@ -78,6 +79,8 @@ def create_app(require_login: Callable[..., Any]) -> FastAPI:
         return PlainTextResponse(f"{error}\n", status_code=503)
 
     app.get("/", response_class=HTMLResponse)(corpus)
+    app.get("/sources", response_class=HTMLResponse)(all_sources)
+    app.get("/sources/{name}", response_class=HTMLResponse)(one_source)
     app.get("/pictures/clip/{clip_id}.jpg")(clip_picture)
     app.get("/pictures/video/{video_id}.jpg")(video_picture)
     app.get("/clips/{clip_id}.mp4")(clip_file)
@@ -87,6 +90,19 @@ def create_app(require_login: Callable[..., Any]) -> FastAPI:
 def corpus() -> str:
     """Draw the page."""
     return render(collect(OnServer()))
+
+
+def all_sources() -> str:
+    """Draw the list of sources."""
+    return draw("sources.html.j2", cards=sources.cards(datetime.datetime.now(datetime.UTC)))
+
+
+def one_source(name: str) -> str:
+    """Draw one source: its crawls, its videos, what changed upstream."""
+    card = sources.card(name, datetime.datetime.now(datetime.UTC))
+    if card is None:
+        raise HTTPException(404, f"no source {name}")
+    return draw("source.html.j2", card=card, **sources.details(name))
 
 
 def clip_picture(clip_id: str) -> Response:

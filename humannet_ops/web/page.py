@@ -203,7 +203,12 @@ class Bar:
 
 def render(page: Page) -> str:
     """Draw the page as one HTML document that needs nothing else (on a live page: but the pictures beside it)."""
-    return _template().render(page=page, bars=draw_funnel(page.funnel))
+    return draw("report.html.j2", page=page, bars=draw_funnel(page.funnel))
+
+
+def draw(template: str, **values: Any) -> str:
+    """Fill in a template of ``templates/``; text from outside is escaped and made fit for a page."""
+    return _environment().get_template(template).render(**values)
 
 
 def draw_funnel(rows: tuple[FunnelRow, ...]) -> list[Bar]:
@@ -262,7 +267,7 @@ def _instead(sign: str) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -273,4 +278,4 @@ def _template() -> jinja2.Template:
     )
     filters: dict[str, Any] = {"plain": plain, "counted": counted, "hours": spoken_hours}
     environment.filters.update(filters)
-    return environment.get_template("report.html.j2")
+    return environment
