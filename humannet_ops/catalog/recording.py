@@ -13,6 +13,7 @@ from psycopg2.extras import Json, execute_values
 from humannet_ops.catalog.connection import Connection, connect, queries, transaction
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
+from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import Annotation, Artifact, ClipSpan, Fingerprint, Record, Result, VideoFile
 
 
@@ -108,6 +109,8 @@ def record(
     if recorded is None:
         return False
     queries().end_postponement(link, stage=stage, subject_id=subject_id)
+    if result.reason is Reason.GONE:
+        queries().mark_gone_upstream(link, video_id=video_id)
     owner = _Owner(stage, version, subject_id, video_id)
     annotated = [r.artifact for r in result.records if isinstance(r, Annotation) and r.artifact]
     for artifact in dict.fromkeys([*result.artifacts, *annotated]):

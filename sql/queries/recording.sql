@@ -31,6 +31,14 @@ ON CONFLICT (stage, subject_id, stage_version) DO UPDATE SET
 WHERE outcomes.outcome = 'failed'
 RETURNING subject_id;
 
+-- name: mark_gone_upstream!
+-- A fetch found that the source offers it no more.
+WITH gone AS (
+    UPDATE videos SET gone_at = now() WHERE video_id = :video_id AND gone_at IS NULL RETURNING video_id, partition_key
+)
+INSERT INTO upstream_changes (video_id, field, before, after, partition_key)
+SELECT video_id, 'offered', 'yes', 'no', partition_key FROM gone;
+
 -- name: end_postponement!
 DELETE FROM postponements WHERE stage = :stage AND subject_id = :subject_id;
 
