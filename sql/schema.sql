@@ -123,6 +123,44 @@ CREATE TABLE video_aliases (
 COMMENT ON TABLE video_aliases IS 'Other addresses under which a known video was offered: it is not fetched again.';
 CREATE INDEX video_aliases_video ON video_aliases (video_id);
 
+CREATE TABLE keywords (
+    keyword_id  text PRIMARY KEY,
+    source      text NOT NULL REFERENCES sources,
+    phrase      text NOT NULL,
+    normalised  text NOT NULL,
+    parent      text REFERENCES keywords,
+    proposed_by text NOT NULL,
+    proposed_at timestamptz NOT NULL DEFAULT now(),
+    status      text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused', 'retired')),
+    reason      text,
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (source, normalised),
+    CHECK ((status = 'active') = (reason IS NULL))
+);
+COMMENT ON TABLE keywords IS 'What a source searches for: its seeds, what a person added, and what was proposed from what these brought.';
+COMMENT ON COLUMN keywords.normalised IS 'The phrase without what does not change a search: case, spacing, punctuation around it.';
+COMMENT ON COLUMN keywords.parent IS 'The keyword that it was proposed from.';
+COMMENT ON COLUMN keywords.proposed_by IS 'seed, a strategy of expansion (with its model), or a person.';
+
+CREATE TABLE keyword_budgets (
+    keyword_id    text NOT NULL REFERENCES keywords,
+    partition_key text NOT NULL,
+    items         int NOT NULL CHECK (items > 0),
+    PRIMARY KEY (keyword_id, partition_key)
+);
+COMMENT ON TABLE keyword_budgets IS 'How many items a crawl day may take from each keyword. Fixed by the day''s first crawl, so that another one of the same day repeats it.';
+
+CREATE TABLE video_keywords (
+    video_id      text NOT NULL REFERENCES videos,
+    keyword_id    text NOT NULL REFERENCES keywords,
+    partition_key text NOT NULL,
+    brought       boolean NOT NULL,
+    PRIMARY KEY (video_id, keyword_id)
+);
+COMMENT ON TABLE video_keywords IS 'Which keywords found a video, and on which crawl day first.';
+COMMENT ON COLUMN video_keywords.brought IS 'It was this keyword that made the video known; true for at most one.';
+CREATE INDEX video_keywords_keyword ON video_keywords (keyword_id);
+
 CREATE TABLE upstream_changes (
     change_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     video_id      text NOT NULL REFERENCES videos,

@@ -20,6 +20,11 @@ def clip_id(video: str, start_frame: int, end_frame: int) -> str:
     return "c" + _digest("clip", video, start_frame, end_frame)
 
 
+def keyword_id(source: str, normalised: str) -> str:
+    """Name a phrase that a source is searched for."""
+    return "k" + _digest("keyword", source, normalised)
+
+
 def new_run_id() -> str:
     """Name one execution of a stage over a shard."""
     return "r" + uuid.uuid4().hex
