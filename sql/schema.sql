@@ -74,14 +74,14 @@ COMMENT ON TABLE videos IS 'One row for each content seen under each origin. Cha
 COMMENT ON COLUMN videos.signature IS 'What the source tells about the content without reading it; equal means unchanged.';
 COMMENT ON COLUMN videos.partition_key IS 'The crawl day (YYYY-MM-DD) that discovered it.';
 CREATE INDEX videos_partition_key ON videos (partition_key, video_id);
-CREATE INDEX videos_sha256 ON videos (sha256);
+CREATE INDEX videos_sha256 ON videos (sha256) WHERE sha256 IS NOT NULL;
 COMMENT ON COLUMN videos.canonical_uri IS 'The item''s address without what does not name it (tracking parameters, fragments): equal means the same item.';
 COMMENT ON COLUMN videos.channel_id IS 'Who published it: extractor and channel, as in channels.';
 COMMENT ON COLUMN videos.published IS 'What the source says about it: description, tags, segments, and so on.';
 COMMENT ON COLUMN videos.gone_at IS 'When a complete pass, or a fetch, found that the source offers it no more.';
-CREATE INDEX videos_canonical_uri ON videos (canonical_uri);
-CREATE INDEX videos_extractor_id ON videos (extractor, extractor_id);
-CREATE INDEX videos_channel_id ON videos (channel_id);
+CREATE INDEX videos_canonical_uri ON videos (canonical_uri) WHERE canonical_uri IS NOT NULL;
+CREATE INDEX videos_extractor_id ON videos (extractor, extractor_id) WHERE extractor_id IS NOT NULL;
+CREATE INDEX videos_channel_id ON videos (channel_id) WHERE channel_id IS NOT NULL;
 
 CREATE TABLE crawls (
     source        text NOT NULL REFERENCES sources,
@@ -98,10 +98,24 @@ CREATE TABLE crawls (
     aliases       bigint NOT NULL,
     gone          bigint NOT NULL,
     watermark     text,
+    faults        bigint NOT NULL DEFAULT 0,
+    unchanged     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source, partition_key)
 );
 COMMENT ON TABLE crawls IS 'The last pass of a source for each crawl day, written in one transaction with what it found.';
 COMMENT ON COLUMN crawls.watermark IS 'The upload day through which this pass looked. A source''s watermark is the greatest of them, so a backfill cannot move it back.';
+COMMENT ON COLUMN crawls.faults IS 'Rows of its listing that could not be read as they should; the first are in listing_faults.';
+COMMENT ON COLUMN crawls.unchanged IS 'The source offers exactly what it did at the pass before, so nothing was listed again.';
+
+CREATE TABLE listing_faults (
+    source        text NOT NULL REFERENCES sources,
+    line          bigint NOT NULL,
+    reason        text NOT NULL,
+    partition_key text NOT NULL,
+    noticed_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source, line)
+);
+COMMENT ON TABLE listing_faults IS 'What is wrong with rows of a source''s listing, as of the last pass that read it: at most a thousand.';
 
 CREATE TABLE crawl_memory (
     source     text NOT NULL REFERENCES sources,

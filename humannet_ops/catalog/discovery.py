@@ -1,24 +1,29 @@
-"""Recording what a pass of a source saw: set-based, so that a million unchanged entries cost one join."""
+"""Recording what a pass of a source saw: set-based, so that a million unchanged entries cost a few joins."""
 
 from __future__ import annotations
 
 import csv
 import datetime
-import json
+import io
+import logging
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO, cast
+from typing import IO, Any, cast
 
-from psycopg2.extras import Json
+from psycopg2.extras import Json, execute_values
 
-from humannet_ops.catalog.connection import Connection, connect, queries, transaction
+from humannet_ops.catalog import storable
+from humannet_ops.catalog.connection import Connection, Row, connect, queries, transaction
+from humannet_ops.settings import settings
 
-_COLUMNS = (
-    "origin_uri, signature, title, license, canonical_uri, extractor, extractor_id, channel_id, uploader, uploaded_on,"
-    " duration_s, published, keyword_id"
-)
-_COPY = f"COPY seen ({_COLUMNS}) FROM STDIN WITH (FORMAT csv, FORCE_NOT_NULL (origin_uri, signature))"
+logger = logging.getLogger(__name__)
+
+
+MOST_FAULTS = 1000
+"""How many faults of a listing are kept; all are counted."""
+_LOGGED_FAULTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,31 @@ class Discovery:
     gone: int = 0
 
 
+@dataclass(kw_only=True)
+class Report:
+    """What a pass says about itself while it lists. It is read when the entries are through.
+
+    Attributes:
+        complete: The entries name everything that the source still offers, so what they miss is gone.
+        unchanged: The source offers exactly what it did at the last pass, and no entry was listed.
+        remember: What the next pass shall know; written in one transaction with what was found.
+        faults: The first rows of the listing that could not be read as they should, with what is wrong, by line.
+        fault_count: How many there are.
+    """
+
+    complete: bool = False
+    unchanged: bool = False
+    remember: dict[str, Any] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
+    fault_count: int = 0
+
+    def fault(self, line: int, reason: str) -> None:
+        """Note what is wrong with a row of the listing, and what became of it. One fault a line is kept."""
+        self.fault_count += 1
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.setdefault(line, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One pass of a source for one crawl day.
@@ -91,54 +121,99 @@ class Pass:
 def record_entries(
     crawl: Pass,
     entries: Iterable[Entry],
-    digest: Callable[[str], str | None] = lambda _uri: None,
-    is_complete: Callable[[], bool] = lambda: False,
-    memory: Callable[[], Mapping[str, Any]] = dict,
+    digest: Callable[[str], str | None] | None = None,
+    report: Report | None = None,
 ) -> Discovery:
     """Write everything that a pass found, and the pass itself, in one transaction.
 
     Every entry that is new or whose content changed becomes a video. One that is known under another address (by the
-    site's own name or the canonical address) becomes an alias; edits and disappearances are noted.
+    site's own name or the canonical address) becomes an alias; edits and disappearances are noted. Entries of one
+    origin are one: the first counts, and the segments of all are its segments.
+
+    Nothing is held in memory but one entry: the listing, which may take hours, is spooled to disk before the catalog is
+    touched. Where another pass of the source began later and was recorded before, this one's silence about an item
+    says nothing, and it leaves no memory.
 
     Args:
         crawl: The pass.
-        entries: Streamed; an origin that comes twice counts once.
+        entries: Streamed.
         digest: Reads one origin's content and returns its sha256 (None if it cannot be read). Asked only for entries
             with a new signature whose last version was fetched: a touched file with the same bytes is no new version.
-        is_complete: Asked when the entries are through: whether they name everything that the source still offers.
-        memory: Asked when the entries are through: what the next pass shall know.
+        report: What the pass says about itself; filled while the entries are streamed.
     """
+    report = report or Report()
     started_at = datetime.datetime.now(datetime.UTC)
     where = {"source": crawl.source, "partition_key": crawl.partition_key}
-    with connect() as link, transaction(link):
+    with _spooled(entries) as (spool, seen), connect() as link, transaction(link):
         queries().upsert_source(link, source=crawl.source, kind=crawl.kind, uri=crawl.uri)
         queries().lock_source(link, source=crawl.source)
-        queries().create_entries(link)
-        _copy(link, (_row(entry) for entry in entries))
-        queries().distinct_entries(link)
-        queries().find_aliases(link, source=crawl.source)
-        queries().drop_aliased(link)
-        for row in list(queries().changed_entries(link, source=crawl.source)):
-            same_bytes = row["sha256"] is not None and row["sha256"] == digest(row["origin_uri"])
-            if same_bytes or row["unsigned"] or not row["fetched"]:
-                queries().update_signature(link, video_id=row["video_id"], signature=row["signature"])
-        known = int(queries().count_known(link, source=crawl.source))
-        remaining = int(queries().count_entries(link))
-        queries().record_edits(link, **where)
-        inserted = int(queries().insert_new_versions(link, **where, terms=crawl.terms))
-        aliases = int(queries().insert_aliases(link, **where))
-        gone = int(queries().mark_gone(link, **where)) if is_complete() else 0
-        queries().mark_back(link, **where)
-        new = remaining - known
-        found = Discovery(new, inserted - new, known - (inserted - new), aliases, gone)
+        overtaken = bool(queries().is_overtaken(link, source=crawl.source, started_at=started_at))
+        fault_count = report.fault_count
+        if report.unchanged:
+            found = Discovery(0, 0, int(queries().count_offered(link, source=crawl.source)))
+            last = queries().last_crawl(link, source=crawl.source)
+            seen, fault_count = (last["seen"], last["faults"]) if last else (0, 0)
+        else:
+            found = _record_listing(link, crawl, spool, digest, complete=report.complete and not overtaken)
+        if not overtaken:
+            _record_report(link, crawl, report)
         queries().record_crawl(
             link, **where, started_at=started_at, dag_id=crawl.dag_id, run_id=crawl.run_id, watermark=crawl.watermark,
-            seen=queries().count_seen(link), new=found.new, changed=found.changed, known=found.known, aliases=aliases,
-            gone=gone,
+            seen=seen, new=found.new, changed=found.changed, known=found.known, aliases=found.aliases, gone=found.gone,
+            faults=fault_count, unchanged=report.unchanged,
         )  # fmt: skip
-        for key, value in memory().items():
-            queries().remember(link, source=crawl.source, key=key, value=Json(value))
     return found
+
+
+def _record_listing(
+    link: Connection, crawl: Pass, spool: IO[bytes], digest: Callable[[str], str | None] | None, *, complete: bool
+) -> Discovery:
+    where = {"source": crawl.source, "partition_key": crawl.partition_key}
+    queries().create_entries(link)
+    with link.cursor() as cursor:
+        cursor.copy_expert(queries().copy_entries.sql, spool, size=1 << 16)
+    queries().collect_found(link)
+    queries().merge_entries(link)
+    queries().find_latest(link, source=crawl.source)
+    queries().find_unknown(link)
+    queries().find_aliases(link)
+    queries().settle_signatures(link)
+    if digest:
+        _keep_versions(link, digest)
+    known = int(queries().count_latest(link))
+    queries().record_edits(link, partition_key=crawl.partition_key)
+    inserted = queries().insert_new_versions(link, **where, terms=crawl.terms)
+    aliases = int(queries().insert_aliases(link, **where))
+    gone = int(queries().mark_gone(link, **where)) if complete else 0
+    queries().mark_back(link, **where)
+    queries().link_keywords(link, **where)
+    return Discovery(inserted["new"], inserted["changed"], known - inserted["changed"], aliases, gone)
+
+
+def _keep_versions(link: Connection, digest: Callable[[str], str | None]) -> None:
+    """Compare the bytes of what was fetched and has a new signature, in batches: a disk that moved changes them all."""
+    with link.cursor("changed_entries") as cursor:
+        cursor.execute(queries().changed_entries.sql)
+        while rows := cast(list[Row], cursor.fetchmany(1000)):
+            same = [row["video_id"] for row in rows if row["sha256"] == digest(row["origin_uri"])]
+            queries().keep_versions(link, video_ids=same)
+
+
+def _record_report(link: Connection, crawl: Pass, report: Report) -> None:
+    for key, value in report.remember.items():
+        queries().remember(link, source=crawl.source, key=key, value=Json(storable.plain(value)))
+    if report.unchanged:
+        return
+    queries().forget_faults(link, source=crawl.source)
+    for line, reason in list(report.faults.items())[:_LOGGED_FAULTS]:
+        logger.warning("%s, line %d: %s", crawl.source, line, reason)
+    if report.fault_count:
+        logger.warning("%s: %d faults in its listing (table listing_faults)", crawl.source, report.fault_count)
+        rows = [
+            (crawl.source, line, storable.text(reason), crawl.partition_key) for line, reason in report.faults.items()
+        ]
+        with link.cursor() as cursor:
+            execute_values(cursor, queries().insert_faults.sql, rows, page_size=1000)
 
 
 def watermark(source: str) -> str | None:
@@ -154,29 +229,30 @@ def memory(source: str) -> dict[str, Any]:
         return {row["key"]: row["value"] for row in queries().remembered(link, source=source)}
 
 
-def _row(entry: Entry) -> list[object]:
-    return [
-        entry.origin_uri, entry.signature, entry.title, entry.license, entry.canonical_uri, entry.extractor,
-        entry.extractor_id, entry.channel_id, entry.uploader, entry.uploaded_on, entry.duration_s,
-        _json(entry.published), entry.keyword_id,
-    ]  # fmt: skip
-
-
-def _json(value: Mapping[str, Any]) -> str | None:
-    return json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "") if value else None
-
-
-def _copy(link: Connection, rows: Iterable[list[object]]) -> None:
-    # spooled to disk past a few megabytes: a million entries are never held in memory
-    with tempfile.SpooledTemporaryFile(max_size=8 << 20, mode="w+", encoding="utf-8", newline="") as spool:
-        writer = csv.writer(spool)
-        for row in rows:
-            writer.writerow([_clean(value) for value in row])
+@contextmanager
+def _spooled(entries: Iterable[Entry]) -> Iterator[tuple[IO[bytes], int]]:
+    """Write the entries to a temporary file as CSV; give it, rewound, and how many there are."""
+    folder = settings().home / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as spool:
+        lines = io.TextIOWrapper(spool, encoding="utf-8", newline="", write_through=False)
+        writer = csv.writer(lines)
+        seen = 0
+        for seen, entry in enumerate(entries, start=1):
+            writer.writerow(_row(seen, entry))
+        lines.flush()
+        lines.detach()
         spool.seek(0)
-        with link.cursor() as cursor:
-            cursor.copy_expert(_COPY, cast(TextIO, spool))
+        yield spool, seen
 
 
-def _clean(value: object) -> object:
-    """Drop what Postgres text cannot hold."""
-    return value.replace("\0", "") if isinstance(value, str) else value
+def _row(ordinal: int, entry: Entry) -> list[object]:
+    fields = (
+        entry.origin_uri, entry.signature, entry.title, entry.license, entry.canonical_uri, entry.extractor,
+        entry.extractor_id, entry.channel_id, entry.uploader,
+    )  # fmt: skip
+    published = storable.json_text(entry.published) if entry.published else None
+    return [
+        ordinal, *(storable.text(value) if value else value for value in fields), entry.uploaded_on, entry.duration_s,
+        published, entry.keyword_id,
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg2.extras import Json, execute_values
 
+from humannet_ops.catalog import storable
 from humannet_ops.catalog.connection import Connection, connect, queries, transaction
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
@@ -238,30 +239,11 @@ def record_task_failure(identity: TaskIdentity, error: str) -> None:
 
 
 def _clean(message: str | None) -> str | None:
-    """Drop what Postgres text cannot hold: NUL and lone surrogates."""
-    if message is None:
-        return None
-    return message.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+    return None if message is None else storable.text(message)
 
 
 def _json(value: Mapping[str, Any]) -> Json:
-    return Json(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    """Make a JSON value of numpy scalars, tuples and strings that Postgres refuses."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return _clean(value)
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        # JSON has no NaN; six digits are more than any score means
-        return round(value, 6) if value == value and abs(value) != float("inf") else None
-    return value
+    return Json(storable.plain(value))
 
 
 __all__ = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from humannet_ops.catalog.discovery import Entry
+from humannet_ops.catalog.discovery import Entry, Report
 from humannet_ops.domain.records import VideoSubject
 from humannet_ops.sources.config import SourceConfig
 
@@ -56,8 +56,8 @@ class Window:
 
 
 @dataclass
-class Crawl:
-    """One pass of a source.
+class Crawl(Report):
+    """One pass of a source, and what it says about itself while it lists.
 
     Attributes:
         partition_key: The crawl day, YYYY-MM-DD.
@@ -65,8 +65,6 @@ class Crawl:
         memory: What earlier passes left.
         keywords: What to search for, for kinds that search.
         credentials: From the Airflow connection that the source names.
-        remember: Filled by the pass for the next one; written in one transaction with what was found.
-        complete: Set by the pass when it has named everything that the source still offers.
     """
 
     partition_key: str
@@ -74,8 +72,6 @@ class Crawl:
     memory: Mapping[str, Any] = field(default_factory=dict)
     keywords: Sequence[Keyword] = ()
     credentials: Credentials | None = None
-    remember: dict[str, Any] = field(default_factory=dict)
-    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,7 @@ def discover(
         ),
         place.entries(crawl),
         digest=place.digest,
-        is_complete=lambda: crawl.complete,
-        memory=lambda: crawl.remember,
+        report=crawl,
     )
     logger.info("%s, %s: %s (%s)", source, partition_key, found, identity.worker)
     return asdict(found)

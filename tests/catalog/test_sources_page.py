@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from humannet_ops.catalog.discovery import Entry, Pass, record_entries
+from humannet_ops.catalog.discovery import Entry, Pass, Report, record_entries
 from humannet_ops.settings import settings
 from humannet_ops.web.app import create_app
 
@@ -29,7 +29,7 @@ def browser(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_
 
 def crawl(source: str, *titles: str, day: str = DAY, complete: bool = False) -> None:
     entries = [Entry(f"file:///{title}", "1", title, uploaded_on=datetime.date(2025, 12, 31)) for title in titles]
-    record_entries(Pass(source, "folder", "/nowhere", day), iter(entries), is_complete=lambda: complete)
+    record_entries(Pass(source, "folder", "/nowhere", day), iter(entries), report=Report(complete=complete))
 
 
 def test_the_list_has_every_source_with_its_next_crawl_and_its_last_yield(browser: TestClient) -> None:

@@ -1,0 +1,23 @@
+-- What a listing held that could not be read, and a view of where everything comes from.
+ALTER TABLE crawls
+    ADD COLUMN faults bigint NOT NULL DEFAULT 0,
+    ADD COLUMN unchanged boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN crawls.faults IS 'Rows of its listing that could not be read as they should; the first are in listing_faults.';
+COMMENT ON COLUMN crawls.unchanged IS 'The source offers exactly what it did at the pass before, so nothing was listed again.';
+
+CREATE TABLE listing_faults (
+    source        text NOT NULL REFERENCES sources,
+    line          bigint NOT NULL,
+    reason        text NOT NULL,
+    partition_key text NOT NULL,
+    noticed_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source, line)
+);
+COMMENT ON TABLE listing_faults IS 'What is wrong with rows of a source''s listing, as of the last pass that read it: at most a thousand.';
+
+-- A million new videos have no content yet, and most no channel: their NULLs need no place in an index.
+DROP INDEX videos_sha256, videos_canonical_uri, videos_extractor_id, videos_channel_id;
+CREATE INDEX videos_sha256 ON videos (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX videos_canonical_uri ON videos (canonical_uri) WHERE canonical_uri IS NOT NULL;
+CREATE INDEX videos_extractor_id ON videos (extractor, extractor_id) WHERE extractor_id IS NOT NULL;
+CREATE INDEX videos_channel_id ON videos (channel_id) WHERE channel_id IS NOT NULL;
