@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -18,6 +18,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(REPOSITORY / ".humannet", description="All state of the embedded default lives below it.")
     catalog_url: str = Field("", description="SQLAlchemy URL of the catalog. Empty: the embedded Postgres.")
+    catalog_reader_url: str = Field(
+        "", description="The same catalog as a role that may only read, for `humannet sql`. Empty: the embedded one's."
+    )
     store_url: str = Field("", description="Object store: a folder, or s3://bucket/prefix. Empty: HOME/store.")
     s3_endpoint_url: str | None = Field(None, description="S3 endpoint, for stores that are not AWS.")
     sources_dir: Path = Field(REPOSITORY / "dags" / "sources", description="One YAML file a source.")
@@ -37,6 +40,9 @@ class Settings(BaseSettings):
     subject_timeout_s: float = Field(3600.0, gt=0, description="Wall seconds one subject may take.")
     max_pixels: int = Field(8192 * 8192, gt=0, description="Pixels a frame may have before a video is too_large.")
     threads: int = Field(2, ge=1, description="Decode and inference threads of one task.")
+    llm_url: str = Field("", description="An OpenAI-compatible endpoint, like http://host:8000/v1. Empty: none.")
+    llm_model: str = Field("", description="The model that the endpoint is asked for.")
+    llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")
     device: str = Field("auto", description="auto, cpu or cuda:N.")
 
     @property

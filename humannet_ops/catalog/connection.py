@@ -34,11 +34,24 @@ def queries() -> Any:
 
 def catalog_url() -> URL:
     """Return the catalog's address: ``HUMANNET_CATALOG_URL``, or the embedded Postgres."""
-    if address := settings().catalog_url:
-        return make_url(address)
+    if named := settings().catalog_url:
+        return make_url(named)
     from humannet_ops.local.postgres import url
 
     return make_url(url(settings().home, "catalog"))
+
+
+def reader_url() -> URL:
+    """Return the catalog's address for people's questions: a role that may only read, where one is known."""
+    if named := settings().catalog_reader_url:
+        return make_url(named)
+    return catalog_url() if settings().catalog_url else catalog_url().set(username="reader")
+
+
+def address(url: URL) -> str:
+    """Return an address as psql takes it, in quotes, without its password."""
+    parts = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
+    return '"' + " ".join(f"{name}={value}" for name, value in parts.items() if name != "password") + '"'
 
 
 @retry(
@@ -48,31 +61,32 @@ def catalog_url() -> URL:
     reraise=True,
 )
 def _connect(url: URL) -> Connection:
-    address: dict[str, Any] = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
+    where: dict[str, Any] = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
     link: Connection = psycopg2.connect(
-        **address, cursor_factory=RealDictCursor, application_name="humannet", connect_timeout=5
+        **where, cursor_factory=RealDictCursor, application_name="humannet", connect_timeout=5
     )
     return link
 
 
 @contextmanager
-def connect(*, patient: bool = True) -> Iterator[Connection]:
+def connect(*, patient: bool = True, read_only: bool = False) -> Iterator[Connection]:
     """Open a connection for the length of a ``with`` block.
 
     Args:
         patient: Wait up to 20 s for a database that is restarting; False asks once.
+        read_only: As the role that may only read.
 
     Raises:
         CatalogError: no database answers.
     """
-    url = catalog_url()
+    url = reader_url() if read_only else catalog_url()
     try:
         link = _connect(url) if patient else _connect.__wrapped__(url)
     except psycopg2.OperationalError as error:
-        shown = url.render_as_string(hide_password=True)
+        said = str(error).strip().splitlines()[0]
         raise CatalogError(
-            f"The catalog at {shown} does not answer ({str(error).strip()}). "
-            "Start it with `make up`, or set HUMANNET_CATALOG_URL."
+            "The catalog does not answer: start it with `make up`, or set HUMANNET_CATALOG_URL to one that runs. "
+            f"(psql {address(url)}: {said})"
         ) from error
     try:
         yield link

@@ -29,20 +29,30 @@ def row(name: str, **parameters: Any) -> Row | None:
 
 
 def ask(statement: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Run a person's SQL in a read-only transaction and stream the answer.
+    """Run a person's SQL in a read-only transaction, as a role that may only read, and stream the answer.
 
     Returns:
         The column names and an iterator over the rows.
 
     Raises:
-        CatalogError: Postgres refused the statement; the message is Postgres' own.
+        CatalogError: it is not one statement, or Postgres refused it; then the message is Postgres' own.
     """
-    stream = _ask(statement)
+    stream = _ask(_single(statement))
     return next(stream), stream
 
 
+def _single(statement: str) -> str:
+    import sqlparse
+
+    found = [part for part in sqlparse.split(statement) if sqlparse.format(part, strip_comments=True).strip("; \n\t")]
+    if len(found) != 1:
+        number = "no statement" if not found else f"{len(found)} statements"
+        raise CatalogError(f"That is {number}: give exactly one, so that no answer is lost.")
+    return str(found[0])
+
+
 def _ask(statement: str) -> Iterator[Any]:
-    with connect() as link:
+    with connect(read_only=True) as link:
         link.set_session(readonly=True)
         with link.cursor(cursor_factory=psycopg2.extensions.cursor) as cursor:
             try:

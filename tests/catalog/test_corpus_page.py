@@ -249,4 +249,4 @@ def test_a_silent_catalog_is_said_in_one_line(
     with TestClient(create_app(lambda: None), raise_server_exceptions=False) as browser:
         answer = browser.get("/")
     assert answer.status_code == 503
-    assert "Start it with `make up`" in answer.text
+    assert "start it with `make up`" in answer.text
