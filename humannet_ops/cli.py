@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from humannet_ops.domain.ledger import ledger_line
+from humannet_ops.diagnosis import due_lines
+from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
 
 app = typer.Typer(
@@ -58,9 +59,13 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+# What people copy: kept in one piece where the terminal is wide enough for it alone.
+_WHOLE = ("role", "model", "stage", "source", "channel", "keyword")
+
+
 def _print(columns: list[str], rows: Iterable[Iterable[Any]], form: Format) -> None:
     if form is Format.CSV:
-        writer = csv.writer(sys.stdout)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
     elif form is Format.JSON:
@@ -71,7 +76,9 @@ def _print(columns: list[str], rows: Iterable[Iterable[Any]], form: Format) -> N
             sys.stdout.write((",\n " if number else "\n ") + entry)
         sys.stdout.write("\n]\n")
     else:
-        table = Table(*columns, header_style="bold", show_edge=False, pad_edge=False)
+        table = Table(header_style="bold", show_edge=False, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold", no_wrap=column.endswith("_id") or column in _WHOLE)
         stream = iter(rows)
         for row in islice(stream, 1000):
             table.add_row(*(_cell(value) for value in row))
@@ -90,35 +97,59 @@ def _cell(value: Any) -> str:
     return str(value).replace("[", "\\[")
 
 
-@app.command(epilog="Examples: `humannet status` · `humannet status --source videos` · `humannet status --videos`")
+@app.command(
+    epilog="Examples: `humannet status` · `humannet status --source videos` · `humannet status --videos --format csv`"
+)
 def status(
-    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    source: Annotated[str | None, typer.Option(metavar="SOURCE", help="Only this source.")] = None,
     videos: Annotated[bool, typer.Option("--videos", help="List every video with its status.")] = False,
     failures: Annotated[bool, typer.Option("--failures", help="List what failed, and the error.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print --videos or --failures.")] = Format.TABLE,
 ) -> None:
-    """Show the ledger, the funnel and what failed."""
+    """Show the ledger, the funnel, what failed and what is still due."""
     from humannet_ops.catalog import reading
 
     with _one_line_errors():
+        _known_source(source)
         if videos:
             found = reading.rows("videos", source=source)
-            _print(list(found[0]) if found else ["video_id"], (row.values() for row in found), Format.TABLE)
+            _print(list(found[0]) if found else ["video_id"], (row.values() for row in found), form)
             return
-        failed = reading.rows("failures")
-        if not failures:
-            ledger = reading.row("ledger", source=source) or {}
-            clips = reading.row("clip_ledger", source=source) or {}
-            console.print(ledger_line("Videos", ledger), highlight=False)
-            console.print(ledger_line("Clips", clips), highlight=False)
-            console.print(f"Hours: {ledger['hours']:.3f} in, {clips['kept_hours']:.3f} kept", highlight=False)
-            console.print()
-            funnel = reading.rows("funnel")
-            _print(
-                ["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE
-            )
+        failed = reading.rows("failures", source=source)
+        if failures:
+            if failed or form is not Format.TABLE:
+                _print(list(failed[0]) if failed else ["stage"], (row.values() for row in failed), form)
+            else:
+                console.print("No failures.")
+            return
+        ledger = reading.row("ledger", source=source) or {}
+        clips = reading.row("clip_ledger", source=source) or {}
+        console.print(ledger_line("Videos", ledger), highlight=False)
+        console.print(ledger_line("Clips", clips), highlight=False)
+        hours = f"{spoken_hours(ledger['hours'])} in, {spoken_hours(clips['kept_hours'])} kept"
+        console.print(f"Video: {hours}", highlight=False)
+        console.print()
+        funnel = reading.rows("funnel", source=source)
+        _print(["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE)
         if failed:
             console.print()
             _print(list(failed[0]), (row.values() for row in failed), Format.TABLE)
+        for line in due_lines(source):
+            console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _known_source(source: str | None) -> None:
+    """See that a source exists, as a file or in the catalog.
+
+    Raises:
+        LookupError: it does not; the message has those that do.
+    """
+    from humannet_ops.catalog import reading
+    from humannet_ops.sources import config
+
+    known = sorted({path.stem for path in config.files()} | {row["source"] for row in reading.rows("source_names")})
+    if source is not None and source not in known:
+        raise LookupError(f"no source {source!r}; the sources are {', '.join(known)}")
 
 
 @app.command(
@@ -173,17 +204,17 @@ def explain(subject_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="A
     from humannet_ops.web.explanation import explain as words
 
     with _one_line_errors():
-        console.print(words(subject_id), highlight=False, markup=False)
+        console.print(words(subject_id), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Examples: `humannet retry` · `humannet retry --reason timed_out` · `humannet retry --stage fetch`")
 def retry(
-    stage: Annotated[str | None, typer.Option(help="Only failures of this stage.")] = None,
-    video: Annotated[str | None, typer.Option(help="Only this video.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only failures with this reason code.")] = None,
+    stage: Annotated[str | None, typer.Option(metavar="STAGE", help="Only failures of this stage.")] = None,
+    video: Annotated[str | None, typer.Option(metavar="VIDEO_ID", help="Only this video.")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="REASON", help="Only failures with this reason code.")] = None,
 ) -> None:
     """Make failed subjects due again. The next run of their DAGs, or `make run`, takes them up."""
-    from humannet_ops.catalog import reading
+    from humannet_ops.catalog import planning, reading
     from humannet_ops.domain.outcome import Outcome, Reason
     from humannet_ops.stages import registry
 
@@ -193,8 +224,20 @@ def retry(
         failing = [entry.value for entry in Reason if entry.outcome is Outcome.FAILED]
         if reason is not None and reason not in failing:
             raise LookupError(f"{reason!r} is no reason for a failure; those are {', '.join(failing)}")
+        if video is not None:
+            planning.partition_of(video)
         count = reading.forget_failures(stage=stage, video_id=video, reason=reason)
-        console.print(f"{count} failed outcomes forgotten; they are due again.")
+        if not count:
+            console.print("Nothing of that kind has failed.")
+        elif count == 1:
+            console.print(
+                "1 failure is forgotten and due again: `make run`, or the DAG revisit_partitions, takes it up."
+            )
+        else:
+            console.print(
+                f"{count} failures are forgotten and due again: "
+                "`make run`, or the DAG revisit_partitions, takes them up."
+            )
 
 
 @stage_app.command("list")
@@ -209,8 +252,8 @@ def stage_list() -> None:
 
 @stage_app.command("run", epilog="Example: `humannet stage run analyse --video v1a2b3...`")
 def stage_run(
-    name: Annotated[str, typer.Argument(help="A stage, as in `humannet stage list`.")],
-    video: Annotated[str, typer.Option(help="The video's id.")],
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage, as in `humannet stage list`.")],
+    video: Annotated[str, typer.Option(metavar="VIDEO_ID", help="The video's id.")],
 ) -> None:
     """Run one stage on one video here and now, without Airflow. What is done already is not done again."""
     from humannet_ops.catalog import planning, reading
@@ -236,14 +279,16 @@ def stage_run(
             )
 
 
-@models_app.command("list")
-def models_list() -> None:
+@models_app.command("list", epilog="Examples: `humannet models list` · `humannet models list --format json`")
+def models_list(
+    form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
+) -> None:
     """List the installed models: role, release, licence, origin and the reason for the choice."""
     from humannet_ops.stages import registry
 
     with _one_line_errors():
         rows = ((r, m.release, m.licence, m.origin, m.reason) for r, m in registry.models().items())
-        _print(["role", "model", "licence", "origin", "reason"], rows, Format.TABLE)
+        _print(["role", "model", "licence", "origin", "reason"], rows, form)
 
 
 @models_app.command(
@@ -283,7 +328,9 @@ def doctor(
     for check in examine(with_store=store):
         healthy &= check.passed
         mark = "[green]ok[/]  " if check.passed else "[red]FAIL[/]"
-        console.print(f"{mark} {check.name:<22} {_cell(check.finding)}", highlight=False, soft_wrap=True)
+        for number, line in enumerate(check.finding.splitlines() or [""]):
+            label = f"{mark} {check.name:<22}" if number == 0 else " " * 27
+            console.print(f"{label} {_cell(line)}", highlight=False, soft_wrap=True)
         if check.cure and not check.passed:
             console.print(f"     {'':<22} → {_cell(check.cure)}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if healthy else 1)

@@ -27,70 +27,114 @@ _LOW_DISK_BYTES = 2 << 30
 
 def examine(*, with_store: bool = False) -> Iterator[Check]:
     """Look at everything, in the order in which things depend on each other."""
-    checks: list[Callable[[], Check]] = [_python, _disk, _models, _media, _catalog, _migrations, _store, _sources]
+    from humannet_ops.catalog.connection import CatalogError
+
+    checks: dict[str, Callable[[str], Check]] = {
+        "python": _python, "disk": _disk, "models": _models, "video codecs": _media, "sources": _sources,
+        "object store": _store, "catalog": _catalog, "catalog migrations": _migrations, "stage versions": _versions,
+    }  # fmt: skip
     if with_store:
-        checks += [_missing_objects, _orphans]
-    for check in checks:
+        checks |= {"store has every artifact": _missing_objects, "store has no orphans": _orphans}
+    catalog_is_down = False
+    for name, check in checks.items():
         try:
-            yield check()
+            yield check(name)
+        except CatalogError as error:
+            # the reason was told once; what asks the catalog cannot be looked at
+            yield Check(name, False, "not looked at: the catalog is down" if catalog_is_down else str(error))
+            catalog_is_down = True
         except Exception as error:
-            name = check.__name__.strip("_")
             yield Check(name, False, f"{type(error).__name__}: {error}", "The message names the cure.")
 
 
-def _python() -> Check:
+def due_lines(source: str | None) -> list[str]:
+    """Say what is still due, what it waits for, and what takes it up; nothing where nothing is."""
+    from humannet_ops.catalog import reading
+
+    lines = []
+    if pending := (reading.row("ledger", source=source) or {"pending": 0})["pending"]:
+        videos = "1 video is" if pending == 1 else f"{pending} videos are"
+        lines.append(f"{videos} not through: `make run`, or the DAG revisit_partitions (hourly), takes up what is due.")
+    lines += [
+        f"{row['subjects']} at {row['stage']} wait for {row['cause']}: "
+        f"the first until {row['first_at']:%Y-%m-%d %H:%M} UTC."
+        for row in reading.rows("waiting", source=source)
+    ]
+    if newer := _newer_stages():
+        lines.append(
+            f"This code has other versions of {', '.join(newer)} than the catalog counts: `humannet migrate`, or the "
+            "next run, makes their work due again."
+        )
+    return lines
+
+
+def _newer_stages() -> list[str]:
+    from humannet_ops.catalog import reading
+    from humannet_ops.stages import registry
+
+    counted = {row["stage"]: row["version"] for row in reading.rows("stage_versions")}
+    return [name for name, version in registry.versions().items() if counted.get(name) != version]
+
+
+def _python(name: str) -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Check("python", sys.version_info[:2] == (3, 11), f"{version} ({sys.prefix})", "Run `make install`.")
+    return Check(name, sys.version_info[:2] == (3, 11), f"{version} ({sys.prefix})", "Run `make install`.")
 
 
-def _disk() -> Check:
+def _disk(name: str) -> Check:
     home = settings().home
     home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
     finding = f"{free / 2**30:.1f} GiB free at {home}"
-    return Check("disk", free > _LOW_DISK_BYTES, finding, "Free some space, or move HUMANNET_HOME.")
+    return Check(name, free > _LOW_DISK_BYTES, finding, "Free some space, or move HUMANNET_HOME.")
 
 
-def _models() -> Check:
+def _models(name: str) -> Check:
     from humannet_ops.stages import registry
 
     lock = registry.models()
     missing = [role for role, model in lock.items() if not Path(model.path).exists()]
     roles = ", ".join(f"{role}: {model.release}" for role, model in lock.items())
-    return Check("models", not missing, f"missing: {missing}" if missing else roles, "Run `humannet models install`.")
+    return Check(name, not missing, f"missing: {missing}" if missing else roles, "Run `humannet models install`.")
 
 
-def _media() -> Check:
+def _media(name: str) -> Check:
     import av
 
     codecs = av.codecs_available
     missing = {"h264", "hevc", "vp8", "vp9", "mpeg4", "libx264", "aac"} - set(codecs)
     finding = f"PyAV {av.__version__}, {len(codecs)} codecs"
     return Check(
-        "video codecs",
+        name,
         not missing,
         f"{finding}; missing: {sorted(missing)}" if missing else finding,
         "Run `make install`: the PyAV wheel carries them.",
     )
 
 
-def _catalog() -> Check:
-    from humannet_ops.catalog.connection import catalog_url, connect
+def _catalog(name: str) -> Check:
+    from humannet_ops.catalog.connection import address, catalog_url, connect
 
     with connect(patient=False) as link:
         version = link.get_parameter_status("server_version")
-    return Check("catalog", True, f"PostgreSQL {version} at {catalog_url().render_as_string()}")
+    return Check(name, True, f"PostgreSQL {version}: psql {address(catalog_url())}")
 
 
-def _migrations() -> Check:
+def _migrations(name: str) -> Check:
     from humannet_ops.catalog import migrations
 
     at, newest = migrations.revisions()
     finding = f"at {at}" if at == newest else f"at {at}, this code needs {newest}"
-    return Check("catalog migrations", at == newest, finding, "Run `humannet migrate`.")
+    return Check(name, at == newest, finding, "Run `humannet migrate`.")
 
 
-def _store() -> Check:
+def _versions(name: str) -> Check:
+    newer = _newer_stages()
+    finding = f"other than the catalog counts: {', '.join(newer)}" if newer else "as the catalog counts them"
+    return Check(name, not newer, finding, "Run `humannet migrate`, or `make run`, which also does what is due then.")
+
+
+def _store(name: str) -> Check:
     import tempfile
 
     from humannet_ops.storage import open_store
@@ -102,10 +146,10 @@ def _store() -> Check:
         artifact = store.put(Path(probe.name), kind="probe", suffix=".txt", media_type="text/plain")
         written = store.contains(artifact.uri)
         store.delete(artifact.uri)
-    return Check("object store", written, settings().store, "Check HUMANNET_STORE_URL and its permissions.")
+    return Check(name, written, settings().store, "Check HUMANNET_STORE_URL and its permissions.")
 
 
-def _sources() -> Check:
+def _sources(name: str) -> Check:
     from humannet_ops.sources import config
 
     faults = []
@@ -115,20 +159,25 @@ def _sources() -> Check:
         except config.SourceError as error:
             faults.append(str(error))
     known = ", ".join(path.stem for path in config.files())
-    return Check("sources", not faults, "; ".join(faults) or known, "Correct the YAML file.")
+    return Check(
+        name,
+        not faults,
+        "\n".join(faults) or known,
+        "Correct the file in dags/sources; `humannet source check FILE` looks at one.",
+    )
 
 
-def _missing_objects() -> Check:
+def _missing_objects(name: str) -> Check:
     from humannet_ops.catalog import reading
     from humannet_ops.storage import open_store
 
     store = open_store()
     missing = [uri for uri in reading.artifact_uris() if not store.contains(uri)]
     finding = f"{len(missing)} artifacts without their object" + (f", first {missing[0]}" if missing else "")
-    return Check("store has every artifact", not missing, finding, "Restore the store, or `humannet retry`.")
+    return Check(name, not missing, finding, "Restore the store, or `humannet retry`.")
 
 
-def _orphans() -> Check:
+def _orphans(name: str) -> Check:
     from humannet_ops.catalog import reading
     from humannet_ops.storage import open_store
 
@@ -140,4 +189,4 @@ def _orphans() -> Check:
         if uri != expected:
             orphans.append(uri)
     finding = f"{len(orphans)} objects that no outcome names" + (f", first {orphans[0]}" if orphans else "")
-    return Check("store has no orphans", not orphans, finding, "They are left by killed tasks and may be deleted.")
+    return Check(name, not orphans, finding, "They are left by killed tasks and may be deleted.")

@@ -14,3 +14,13 @@ def ledger_line(what: str, counts: Mapping[str, int]) -> str:
     """
     statuses = [name for name in ("kept", "rejected", "failed", "pending") if counts[name] or name != "pending"]
     return f"{what}: {counts[what.lower()]} in = " + " + ".join(f"{counts[name]} {name}" for name in statuses)
+
+
+def spoken_hours(hours: float) -> str:
+    """Say a length of video in the unit that fits it."""
+    seconds = hours * 3600
+    if seconds < 119.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 or not seconds else f"{seconds:.1f} s"
+    if hours < 2:
+        return f"{seconds / 60:.1f} min"
+    return f"{hours:,.1f} h"

@@ -79,7 +79,9 @@ def down() -> None:
 
 @app.command(epilog="Examples: `humannet local run` · `humannet local run --videos ~/Videos`")
 def run(
-    videos: Annotated[Path | None, typer.Option(help="A folder of videos, searched to the bottom.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder of videos, searched to the bottom.")
+    ] = None,
 ) -> None:
     """Take videos from a folder (by default the samples) all the way, and print what became of them."""
     from humannet_ops.local.progress import Progress
@@ -97,7 +99,13 @@ def run(
 )
 def airflow(context: typer.Context) -> None:
     """Run Airflow's own command line against this home."""
+    from humannet_ops.local import postgres
     from humannet_ops.local.airflow import environment
+    from humannet_ops.local.components import PlatformError
 
+    with _plain_errors():
+        home = _home()
+        if not postgres.is_running(home):
+            raise PlatformError(f"The platform in {home} is down: `make up` starts it.")
     command = [sys.executable, "-m", "airflow", *context.args]
-    raise typer.Exit(subprocess.run(command, env=environment(_home())).returncode)
+    raise typer.Exit(subprocess.run(command, env=environment(home)).returncode)

@@ -31,7 +31,7 @@ def result(home: Path, progress: Progress) -> bool:
     from humannet_ops.catalog import reading
     from humannet_ops.web import report
 
-    funnel = reading.rows("funnel")
+    funnel = reading.rows("funnel", source=None)
     table = Table("stage", "outcome", "reason", "videos", "clips", "hours", header_style="bold", show_edge=False)
     for row in funnel:
         hours = f"{row['hours']:.3f}"

@@ -72,7 +72,7 @@ def collect(addresses: Addresses, most: int = MOST) -> Page:
             SourceRow(row["source"], row["videos"], row["kept"], row["hours"]) for row in reading.rows("report_sources")
         ),
         viewpoints={row["viewpoint"]: row["clips"] for row in reading.rows("report_viewpoints")},
-        funnel=tuple(_funnel(reading.rows("funnel"), reading.rows("stage_versions"))),
+        funnel=tuple(_funnel(reading.rows("funnel", source=None), reading.rows("stage_versions"))),
         kept=tuple(_clip_card(row, addresses) for row in kept),
         rejected=tuple(_rejected_card(row, addresses) for row in rejections),
         failed=tuple(_failed_row(row) for row in failures),

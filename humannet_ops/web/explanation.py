@@ -28,6 +28,10 @@ def explain(subject_id: str) -> str:
     lines += [line for row in own for line in _step(row)]
     if clip is None:
         lines += ["", *_clips(outcomes, video)]
+    verdict = clip or video
+    if verdict["status"] == "pending":
+        lines += ["", "It is not through: `make run`, or the DAG revisit_partitions (hourly), takes up what is due."]
+    lines += ["", f"Who did each step, when and with which code: `humannet lineage {subject_id}`"] if clip else []
     return "\n".join(lines)
 
 
@@ -52,11 +56,16 @@ def _step(row: Row) -> list[str]:
     lines = [f"{row['stage']}: {row['outcome']}{reason} in {row['seconds']:.2f} s{policy}{models}."]
     detail = dict(row["detail"])
     if "survivor" in detail:
-        lines.append(f"    The survivor is {detail['survivor']}.")
+        title = " ".join(str(row["survivor_title"] or "untitled").split())
+        lines.append(f"    The survivor is {detail['survivor']} ({title}).")
     if "error" in detail or "message" in detail:
         lines.append(f"    {detail.get('error') or detail.get('message')}")
     lines += [f"    FFmpeg met damage: {fault}" for fault in detail.get("faults", ())]
-    lines += [f"    {_check(check)}" for check in detail.get("checks", ())]
+    checks = detail.get("checks", ())
+    first = next((number for number, check in enumerate(checks) if not check["passed"]), None)
+    lines += [
+        f"    {_check(check)}{'  <- this decided' if number == first else ''}" for number, check in enumerate(checks)
+    ]
     if not detail.get("checks") and row["scores"]:
         lines.append("    " + ", ".join(f"{name} {_number(value)}" for name, value in sorted(row["scores"].items())))
     return lines
@@ -65,7 +74,8 @@ def _step(row: Row) -> list[str]:
 def _check(check: Row) -> str:
     mark = "passes" if check["passed"] else "FAILS "
     bound = "at least" if check["is_minimum"] else "at most"
-    return f"{mark} {check['name']}: {_number(check['value'])}, {bound} {_number(check['threshold'])} is asked"
+    asked = f"{check['name']}: {_number(check['value'])}, {bound} {_number(check['threshold'])} is asked"
+    return f"{mark} {asked} (else {check['reason']})"
 
 
 def _number(value: Any) -> str:

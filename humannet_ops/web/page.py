@@ -14,6 +14,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from humannet_ops.domain.ledger import spoken_hours
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # A funnel bar is drawn in a box this wide; what is there but too short to see gets at least MINIMUM.
 BAR_WIDTH, MINIMUM = 1000.0, 5.0
@@ -239,16 +241,6 @@ def _segments(row: FunnelRow, scale: float) -> tuple[Segment, ...]:
 def counted(number: int, noun: str) -> str:
     """Say a number of things: ``1 clip``, ``1,204 clips``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def spoken_hours(hours: float) -> str:
-    """Say a length of video in the unit that fits it."""
-    seconds = hours * 3600
-    if seconds < 119.5:
-        return f"{seconds:.0f} s" if seconds >= 9.95 or not seconds else f"{seconds:.1f} s"
-    if hours < 2:
-        return f"{seconds / 60:.1f} min"
-    return f"{hours:,.1f} h"
 
 
 def plain(text: object) -> str:

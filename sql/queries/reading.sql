@@ -1,5 +1,23 @@
 -- name: funnel
-SELECT stage, outcome, reason, videos, clips, hours FROM v_funnel;
+-- v_funnel, of one source or of all.
+SELECT o.stage, o.outcome, o.reason, count(DISTINCT o.video_id) AS videos, count(c.clip_id) AS clips,
+       coalesce(sum(CASE WHEN o.subject = 'clip' THEN c.end_s - c.start_s ELSE v.duration_s END), 0) / 3600 AS hours
+FROM current_outcomes o
+JOIN v_videos v USING (video_id)
+LEFT JOIN clips c ON c.clip_id = o.subject_id
+WHERE c.retired_at IS NULL AND (:source::text IS NULL OR v.source = :source)
+GROUP BY o.ordinal, o.stage, o.outcome, o.reason
+ORDER BY o.ordinal, o.outcome, o.reason;
+
+-- name: source_names
+SELECT source FROM sources ORDER BY source;
+
+-- name: waiting
+-- What must wait before it is due, by cause.
+SELECT p.stage, p.cause, count(*) AS subjects, min(p.until) AS first_at
+FROM postponements p JOIN videos v ON v.video_id = p.subject_id
+WHERE p.until > now() AND (:source::text IS NULL OR v.source = :source)
+GROUP BY p.stage, p.cause ORDER BY p.stage, p.cause;
 
 -- name: ledger^
 SELECT count(*) AS videos,
@@ -39,8 +57,9 @@ SELECT * FROM v_videos WHERE video_id = :video_id;
 -- name: video_outcomes
 -- Everything decided about a video and its clips, at the versions that count.
 SELECT o.stage, o.subject_id, o.outcome, o.reason, o.scores, o.detail, o.policy_version, o.model_releases, o.seconds,
-       o.recorded_at
+       o.recorded_at, s.title AS survivor_title
 FROM current_outcomes o
+LEFT JOIN videos s ON s.video_id = o.detail ->> 'survivor'
 WHERE o.video_id = :video_id AND (:clip_id::text IS NULL OR o.subject_id IN (:clip_id, :video_id))
 ORDER BY o.ordinal, o.subject_id;
 
@@ -50,7 +69,7 @@ SELECT o.stage, o.subject_id, o.video_id, v.title, o.reason, o.detail ->> 'error
 FROM current_outcomes o
 JOIN videos v USING (video_id)
 LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-WHERE o.outcome = 'failed'
+WHERE o.outcome = 'failed' AND (:source::text IS NULL OR v.source = :source)
 ORDER BY o.ordinal, v.title, o.subject_id;
 
 -- name: forget_failures!
