@@ -181,7 +181,7 @@ def workers(home: Path, *, idle: bool) -> list[psutil.Process]:
     """Find the executor's processes, which Airflow names after the task they run."""
     titles = ((process, " ".join(process.cmdline())) for process in components.marked(home))
     return [
-        process for process, title in titles if title.startswith("airflow worker") and title.endswith("<idle>") is idle
+        process for process, title in titles if title.startswith("airflow worker") and ("<idle>" in title) is idle
     ]
 
 
