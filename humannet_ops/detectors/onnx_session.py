@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 
-def open_session(path: Path, *, device: str, threads: int) -> Any:
+def open_session(model: Path | bytes, *, device: str, threads: int) -> Any:
     """Open an onnxruntime session.
 
     Args:
-        path: The model file.
+        model: The model file, or its bytes.
         device: ``auto``, ``cpu`` or ``cuda:N``. ``auto`` takes the first GPU if onnxruntime was built for one.
         threads: Threads of one inference on the CPU.
 
@@ -35,4 +35,5 @@ def open_session(path: Path, *, device: str, threads: int) -> Any:
     if device != "cpu" and has_gpu:
         _, _, number = device.partition(":")
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(number or 0)}))
-    return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=providers)
