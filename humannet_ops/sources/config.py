@@ -110,6 +110,18 @@ class Budget(Strict):
     bytes: ByteSize | None = None
 
 
+class Threshold(Strict):
+    """When something is given up for bringing too little.
+
+    Attributes:
+        after_videos: How many of its videos must have been fetched and decided before it is judged.
+        kept_share_below: It is given up where a smaller share of them was kept, 0 to 1. 0 gives nothing up.
+    """
+
+    after_videos: Annotated[int, Field(ge=1)] = 20
+    kept_share_below: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
 class Network(SourceConfig):
     """What every source on the network says.
 
@@ -121,6 +133,7 @@ class Network(SourceConfig):
         private_addresses: Whether it may resolve to loopback, link-local or private addresses.
         connection: The Airflow connection that holds cookies, a proxy or a login.
         since: The first upload day that is of interest.
+        channels: When a channel is paused.
     """
 
     license_policy: LicencePolicy = LicencePolicy(
@@ -133,6 +146,7 @@ class Network(SourceConfig):
     private_addresses: bool = False
     connection: str | None = None
     since: datetime.date | None = None
+    channels: Threshold = Threshold()
 
 
 def filled_in(text: str, source: str) -> str:

@@ -43,7 +43,7 @@ WITH crawl AS (
            power(:discount::float8, row_number() OVER (ORDER BY ended_at DESC, partition_key DESC) - 1) AS weight
     FROM crawls WHERE source = :source
 ), given AS (
-    SELECT b.keyword_id, sum(c.weight * b.items) AS items
+    SELECT b.keyword_id, sum(c.weight) AS searches, sum(c.weight * b.items) AS items
     FROM keyword_budgets b JOIN crawl c USING (partition_key) GROUP BY b.keyword_id
 ), brought AS (
     SELECT w.keyword_id,
@@ -58,8 +58,8 @@ WITH crawl AS (
     LEFT JOIN video_yields y USING (video_id)
     GROUP BY w.keyword_id
 )
-SELECT k.keyword_id, coalesce(g.items, 0) AS items, coalesce(b.fresh, 0) AS fresh, coalesce(b.hours, 0) AS hours,
-       coalesce(b.kept_hours, 0) AS kept_hours, coalesce(b.squared_hours, 0) AS squared_hours
+SELECT k.keyword_id, coalesce(g.searches, 0) AS searches, coalesce(g.items, 0) AS items, coalesce(b.fresh, 0) AS fresh,
+       coalesce(b.hours, 0) AS hours, coalesce(b.kept_hours, 0) AS kept_hours, coalesce(b.squared_hours, 0) AS squared_hours
 FROM keywords k LEFT JOIN given g USING (keyword_id) LEFT JOIN brought b USING (keyword_id)
 WHERE k.source = :source AND k.status = 'active'
 ORDER BY k.keyword_id;
