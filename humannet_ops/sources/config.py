@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
 
 from humannet_ops.domain.licence import LicencePolicy
 from humannet_ops.settings import settings
@@ -82,7 +82,9 @@ class Politeness(Strict):
         concurrent: Downloads from one host at a time.
         requests_per_minute: How often an item of one host may be begun.
         quiet_hours: When nothing is fetched, ``22:00-06:00``, in ``timezone``.
-        robots: Whether a host's robots.txt is obeyed.
+        robots: Whether a host's robots.txt is obeyed, and what else it says about being crawled.
+        user_agent: Whom a host sees. Without it yt-dlp says what each site needs, mostly a browser's name. The word
+            before its slash is also the name that is looked for in robots.txt.
     """
 
     concurrent: Annotated[int, Field(ge=1)] = 2
@@ -90,6 +92,7 @@ class Politeness(Strict):
     quiet_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
     timezone: str = "UTC"
     robots: bool = True
+    user_agent: Annotated[str, Field(pattern=r"^[A-Za-z_-]+/\S.*$")] | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -130,7 +133,8 @@ class Network(SourceConfig):
         budget: What may be fetched in a day.
         max_bytes: The largest file that is fetched.
         max_seconds: The longest that one download may take, s.
-        private_addresses: Whether it may resolve to loopback, link-local or private addresses.
+        private_addresses: Whether it may resolve to loopback, link-local or private addresses: all, none, or those of
+            the networks listed, like ``10.20.0.0/16``.
         connection: The Airflow connection that holds cookies, a proxy or a login.
         since: The first upload day that is of interest.
         channels: When a channel is paused.
@@ -143,7 +147,7 @@ class Network(SourceConfig):
     budget: Budget = Budget()
     max_bytes: ByteSize = ByteSize(8 * GIB)
     max_seconds: Annotated[float, Field(gt=0)] = 7200.0
-    private_addresses: bool = False
+    private_addresses: bool | list[IPvAnyNetwork] = False
     connection: str | None = None
     since: datetime.date | None = None
     channels: Threshold = Threshold()
