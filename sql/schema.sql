@@ -39,6 +39,16 @@ CREATE TABLE model_releases (
 );
 COMMENT ON TABLE model_releases IS 'Every model that made a value, as name@revision.';
 
+CREATE TABLE takedowns (
+    takedown_id  text PRIMARY KEY,
+    scope        text NOT NULL CHECK (scope IN ('video', 'channel', 'source')),
+    target       text NOT NULL,
+    reason       text NOT NULL,
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE takedowns IS 'What somebody asked to be removed. It stays, with its tombstones, so that it can be proved and is not crawled again.';
+
 CREATE TABLE videos (
     video_id      text PRIMARY KEY,
     source        text NOT NULL REFERENCES sources,
@@ -68,6 +78,8 @@ CREATE TABLE videos (
     terms         text,
     published     jsonb NOT NULL DEFAULT '{}',
     gone_at       timestamptz,
+    takedown_id   text REFERENCES takedowns,
+    cleared_at    timestamptz,
     UNIQUE (source, origin_uri, version)
 );
 COMMENT ON TABLE videos IS 'One row for each content seen under each origin. Changed content under an old name is a new version.';
@@ -82,6 +94,10 @@ COMMENT ON COLUMN videos.gone_at IS 'When a complete pass, or a fetch, found tha
 CREATE INDEX videos_canonical_uri ON videos (canonical_uri) WHERE canonical_uri IS NOT NULL;
 CREATE INDEX videos_extractor_id ON videos (extractor, extractor_id) WHERE extractor_id IS NOT NULL;
 CREATE INDEX videos_channel_id ON videos (channel_id) WHERE channel_id IS NOT NULL;
+COMMENT ON COLUMN videos.takedown_id IS 'The takedown that covers it. From that moment it is in no view, no export and no plan.';
+COMMENT ON COLUMN videos.cleared_at IS 'When what described it was deleted and its objects were queued for removal.';
+CREATE INDEX videos_takedown ON videos (takedown_id) WHERE takedown_id IS NOT NULL;
+CREATE INDEX videos_uncleared ON videos (video_id) WHERE takedown_id IS NOT NULL AND cleared_at IS NULL;
 
 CREATE TABLE crawls (
     source        text NOT NULL REFERENCES sources,
@@ -98,12 +114,14 @@ CREATE TABLE crawls (
     aliases       bigint NOT NULL,
     gone          bigint NOT NULL,
     watermark     text,
+    barred        bigint NOT NULL DEFAULT 0,
     faults        bigint NOT NULL DEFAULT 0,
     unchanged     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source, partition_key)
 );
 COMMENT ON TABLE crawls IS 'The last pass of a source for each crawl day, written in one transaction with what it found.';
 COMMENT ON COLUMN crawls.watermark IS 'The upload day through which this pass looked. A source''s watermark is the greatest of them, so a backfill cannot move it back.';
+COMMENT ON COLUMN crawls.barred IS 'Entries that a takedown covers: they are not recorded.';
 COMMENT ON COLUMN crawls.faults IS 'Rows of its listing that could not be read as they should; the first are in listing_faults.';
 COMMENT ON COLUMN crawls.unchanged IS 'The source offers exactly what it did at the pass before, so nothing was listed again.';
 
@@ -217,15 +235,6 @@ CREATE TABLE approvals (
 );
 COMMENT ON TABLE approvals IS 'Videos that a person let pass although the licence policy asks for review.';
 
-CREATE TABLE takedowns (
-    takedown_id  text PRIMARY KEY,
-    scope        text NOT NULL CHECK (scope IN ('video', 'channel', 'source')),
-    target       text NOT NULL,
-    reason       text NOT NULL,
-    requested_by text NOT NULL,
-    requested_at timestamptz NOT NULL DEFAULT now()
-);
-
 CREATE TABLE tombstones (
     kind        text NOT NULL CHECK (kind IN ('origin', 'item', 'sha256', 'channel', 'source')),
     value       text NOT NULL,
@@ -233,6 +242,7 @@ CREATE TABLE tombstones (
     PRIMARY KEY (kind, value)
 );
 COMMENT ON TABLE tombstones IS 'What is never fetched again: addresses, items (<extractor>:<id>), contents, channels, sources.';
+CREATE INDEX tombstones_takedown ON tombstones (takedown_id);
 
 CREATE TABLE clips (
     clip_id         text PRIMARY KEY,
@@ -247,7 +257,7 @@ CREATE TABLE clips (
     CHECK (end_frame > start_frame AND end_s >= start_s)
 );
 COMMENT ON TABLE clips IS 'Parts of shots, end exclusive. A clip that a newer analysis no longer proposes is retired, not deleted.';
-CREATE INDEX clips_video ON clips (video_id) WHERE retired_at IS NULL;
+CREATE INDEX clips_video ON clips (video_id);
 
 CREATE TABLE fingerprints (
     video_id      text NOT NULL REFERENCES videos,
@@ -375,6 +385,46 @@ CREATE TABLE annotations (
     PRIMARY KEY (clip_id, kind, stage_version, model_release),
     FOREIGN KEY (stage, clip_id, stage_version) REFERENCES outcomes (stage, subject_id, stage_version)
 );
+CREATE INDEX annotations_uri ON annotations (uri) WHERE uri IS NOT NULL;
+
+CREATE TABLE object_removals (
+    uri         text NOT NULL,
+    takedown_id text NOT NULL REFERENCES takedowns,
+    kind        text NOT NULL,
+    bytes       bigint NOT NULL,
+    queued_at   timestamptz NOT NULL DEFAULT now(),
+    attempts    int NOT NULL DEFAULT 0,
+    tried_at    timestamptz,
+    error       text,
+    removed_at  timestamptz,
+    PRIMARY KEY (uri, takedown_id)
+);
+COMMENT ON TABLE object_removals IS 'The ledger of objects that takedowns remove from the store: queued, then removed or tried again later.';
+COMMENT ON COLUMN object_removals.error IS 'Why the last try failed.';
+CREATE INDEX object_removals_takedown ON object_removals (takedown_id);
+CREATE INDEX object_removals_queue ON object_removals (queued_at) WHERE removed_at IS NULL;
+
+CREATE TABLE releases (
+    release      text PRIMARY KEY,
+    published_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE releases IS 'Named, frozen snapshots. The publish stage fills it, in one transaction with release_clips.';
+
+CREATE TABLE release_clips (
+    release text NOT NULL REFERENCES releases,
+    clip_id text NOT NULL REFERENCES clips,
+    PRIMARY KEY (release, clip_id)
+);
+CREATE INDEX release_clips_clip ON release_clips (clip_id);
+
+CREATE TABLE release_recalls (
+    release     text NOT NULL REFERENCES releases,
+    takedown_id text NOT NULL REFERENCES takedowns,
+    clips       int NOT NULL,
+    recalled_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (release, takedown_id)
+);
+COMMENT ON TABLE release_recalls IS 'Releases that hold what was taken down: a release with a row here is to be replaced.';
 
 CREATE TABLE task_failures (
     failure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -51,7 +51,7 @@ LEFT JOIN current_outcomes cut ON cut.stage = 'cut' AND cut.subject_id = c.clip_
 LEFT JOIN outcome_artifacts clip_file
     ON clip_file.stage = 'cut' AND clip_file.subject_id = c.clip_id
     AND clip_file.stage_version = cut.stage_version AND clip_file.kind = 'clip'
-WHERE c.retired_at IS NULL;
+WHERE c.retired_at IS NULL AND v.takedown_id IS NULL;
 
 CREATE VIEW v_videos AS
 SELECT
@@ -92,7 +92,8 @@ LEFT JOIN LATERAL (
     WHERE c.video_id = v.video_id AND c.status IN ('rejected', 'failed')
     GROUP BY c.status, c.reason
     ORDER BY c.status, sum(c.duration_s) DESC, c.reason LIMIT 1
-) main ON verdict.outcome IS NULL;
+) main ON verdict.outcome IS NULL
+WHERE v.takedown_id IS NULL;
 
 CREATE VIEW v_lineage AS
 SELECT
@@ -117,6 +118,7 @@ SELECT
     a.uri AS artifact_uri,
     f.sha256 AS artifact_sha256
 FROM clips c
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
 JOIN outcomes o ON o.video_id = c.video_id AND o.subject_id IN (c.clip_id, c.video_id)
 JOIN stages s ON s.stage = o.stage
 JOIN stage_runs r USING (stage_run_id)
@@ -135,7 +137,7 @@ SELECT
 FROM current_outcomes o
 JOIN videos v USING (video_id)
 LEFT JOIN clips c ON c.clip_id = o.subject_id
-WHERE c.retired_at IS NULL
+WHERE c.retired_at IS NULL AND v.takedown_id IS NULL
 GROUP BY o.ordinal, o.stage, o.outcome, o.reason
 ORDER BY o.ordinal, o.outcome, o.reason;
 
@@ -143,6 +145,7 @@ CREATE VIEW v_annotations AS
 SELECT a.clip_id, a.kind, a.model_release, a.value, a.uri AS artifact_uri
 FROM annotations a
 JOIN clips c ON c.clip_id = a.clip_id AND c.retired_at IS NULL
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
 JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version;
 
 -- Each video on its way: whether it was fetched, whether its way has ended, the seconds of it that are kept, and the
@@ -207,5 +210,41 @@ LEFT JOIN (
         coalesce(sum(y.kept_s) FILTER (WHERE y.decided), 0) / 3600 AS decided_kept_hours,
         coalesce(sum(y.cost_s), 0) AS cost
     FROM video_keywords w JOIN videos v USING (video_id) LEFT JOIN video_yields y USING (video_id)
+    WHERE v.takedown_id IS NULL
     GROUP BY w.keyword_id
 ) f ON f.keyword_id = k.keyword_id;
+
+-- The ledger of what was taken down, and how far its removal has come.
+CREATE VIEW v_takedowns AS
+SELECT
+    t.takedown_id,
+    t.scope,
+    t.target,
+    t.reason,
+    t.requested_by,
+    t.requested_at,
+    v.videos,
+    v.videos_cleared,
+    c.clips,
+    v.hours,
+    o.objects,
+    o.objects_removed,
+    o.objects_failed,
+    r.releases_recalled
+FROM takedowns t
+CROSS JOIN LATERAL (
+    SELECT count(*) AS videos, count(cleared_at) AS videos_cleared, coalesce(sum(duration_s), 0) / 3600 AS hours
+    FROM videos WHERE videos.takedown_id = t.takedown_id
+) v
+CROSS JOIN LATERAL (
+    SELECT count(*) AS clips FROM clips JOIN videos USING (video_id)
+    WHERE videos.takedown_id = t.takedown_id AND clips.retired_at IS NULL
+) c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS objects, count(removed_at) AS objects_removed,
+           count(*) FILTER (WHERE removed_at IS NULL AND error IS NOT NULL) AS objects_failed
+    FROM object_removals WHERE object_removals.takedown_id = t.takedown_id
+) o
+CROSS JOIN LATERAL (
+    SELECT count(*) AS releases_recalled FROM release_recalls WHERE release_recalls.takedown_id = t.takedown_id
+) r;
