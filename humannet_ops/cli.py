@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
-from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.diagnosis import due_lines
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -31,70 +24,6 @@ models_app = typer.Typer(no_args_is_help=True, help="Models: which one fills whi
 app.add_typer(stage_app, name="stage")
 app.add_typer(models_app, name="models")
 app.add_typer(local_app, name="local")
-console = Console()
-
-
-class Format(StrEnum):
-    """How an answer is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn errors that people cause and can cure into one line and exit status 1."""
-    from humannet_ops.catalog.connection import CatalogError
-    from humannet_ops.detectors.lock import ModelError
-    from humannet_ops.domain.policy import PolicyError
-    from humannet_ops.sources.config import SourceError
-    from humannet_ops.storage import StoreError
-
-    try:
-        yield
-    except (CatalogError, ModelError, PolicyError, SourceError, StoreError, LookupError) as error:
-        message = error.args[0] if error.args else error
-        print(f"humannet: {message}", file=sys.stderr)
-        raise typer.Exit(1) from error
-
-
-# What people copy: kept in one piece where the terminal is wide enough for it alone.
-_WHOLE = ("role", "model", "stage", "source", "channel", "keyword")
-
-
-def _print(columns: list[str], rows: Iterable[Iterable[Any]], form: Format) -> None:
-    if form is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-    elif form is Format.JSON:
-        # an array that is written as it is read
-        sys.stdout.write("[")
-        for number, row in enumerate(rows):
-            entry = json.dumps(dict(zip(columns, row, strict=True)), default=str, ensure_ascii=False)
-            sys.stdout.write((",\n " if number else "\n ") + entry)
-        sys.stdout.write("\n]\n")
-    else:
-        table = Table(header_style="bold", show_edge=False, pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column.endswith("_id") or column in _WHOLE)
-        stream = iter(rows)
-        for row in islice(stream, 1000):
-            table.add_row(*(_cell(value) for value in row))
-        console.print(table)
-        if next(stream, None) is not None:
-            console.print("(the first 1,000 rows; --format csv or json gives all)", style="dim")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, default=str)
-    return str(value).replace("[", "\\[")
 
 
 @app.command(
@@ -109,16 +38,16 @@ def status(
     """Show the ledger, the funnel, what failed and what is still due."""
     from humannet_ops.catalog import reading
 
-    with _one_line_errors():
+    with one_line_errors():
         _known_source(source)
         if videos:
             found = reading.rows("videos", source=source)
-            _print(list(found[0]) if found else ["video_id"], (row.values() for row in found), form)
+            print_rows(list(found[0]) if found else ["video_id"], (row.values() for row in found), form)
             return
         failed = reading.rows("failures", source=source)
         if failures:
             if failed or form is not Format.TABLE:
-                _print(list(failed[0]) if failed else ["stage"], (row.values() for row in failed), form)
+                print_rows(list(failed[0]) if failed else ["stage"], (row.values() for row in failed), form)
             else:
                 console.print("No failures.")
             return
@@ -130,10 +59,12 @@ def status(
         console.print(f"Video: {hours}", highlight=False)
         console.print()
         funnel = reading.rows("funnel", source=source)
-        _print(["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE)
+        print_rows(
+            ["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE
+        )
         if failed:
             console.print()
-            _print(list(failed[0]), (row.values() for row in failed), Format.TABLE)
+            print_rows(list(failed[0]), (row.values() for row in failed), Format.TABLE)
         for line in due_lines(source):
             console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
 
@@ -164,9 +95,9 @@ def sql(
     """Ask the catalog a question in SQL, read-only. The views are described in sql/README.md."""
     from humannet_ops.catalog import reading
 
-    with _one_line_errors():
+    with one_line_errors():
         columns, rows = reading.ask(sys.stdin.read() if statement == "-" else statement)
-        _print(columns, rows, form)
+        print_rows(columns, rows, form)
 
 
 @app.command(epilog='Example: `humannet lineage c0f3a9...` (ids: `humannet sql "select clip_id from v_clips"`)')
@@ -177,12 +108,12 @@ def lineage(
     """Show every step that led to a clip: who did it, when, with what, and what came out."""
     from humannet_ops.catalog import reading
 
-    with _one_line_errors():
+    with one_line_errors():
         found = reading.rows("lineage", clip_id=clip_id)
         if not found:
             raise LookupError(f"no clip {clip_id}; v_clips, in `humannet sql`, has them all")
         if form is not Format.TABLE:
-            _print(list(found[0]), (row.values() for row in found), form)
+            print_rows(list(found[0]), (row.values() for row in found), form)
             return
         for row in found:
             console.print(
@@ -195,7 +126,7 @@ def lineage(
                 "queue", "started_at", "seconds", "code_revision", "artifact_uri", "artifact_sha256",
             ):  # fmt: skip
                 if row[name] not in (None, [], {}):
-                    console.print(f"      {name:<16} {_cell(row[name])}", highlight=False, soft_wrap=True)
+                    console.print(f"      {name:<16} {cell(row[name])}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: `humannet explain c0f3a9...`; a video's id works too")
@@ -203,7 +134,7 @@ def explain(subject_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="A
     """Say in words why a clip (or a video) was kept or rejected."""
     from humannet_ops.web.explanation import explain as words
 
-    with _one_line_errors():
+    with one_line_errors():
         console.print(words(subject_id), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -218,7 +149,7 @@ def retry(
     from humannet_ops.domain.outcome import Outcome, Reason
     from humannet_ops.stages import registry
 
-    with _one_line_errors():
+    with one_line_errors():
         if stage is not None:
             registry.spec(stage)
         failing = [entry.value for entry in Reason if entry.outcome is Outcome.FAILED]
@@ -245,9 +176,9 @@ def stage_list() -> None:
     """List the stages in order, with the version that counts now."""
     from humannet_ops.stages import registry
 
-    with _one_line_errors():
+    with one_line_errors():
         rows = ((s.name, s.subject, s.queue, registry.versions()[s.name], ", ".join(s.needs)) for s in registry.specs())
-        _print(["stage", "subject", "queue", "version", "needs"], rows, Format.TABLE)
+        print_rows(["stage", "subject", "queue", "version", "needs"], rows, Format.TABLE)
 
 
 @stage_app.command("run", epilog="Example: `humannet stage run analyse --video v1a2b3...`")
@@ -259,7 +190,7 @@ def stage_run(
     from humannet_ops.catalog import planning, reading
     from humannet_ops.stages import execution, registry
 
-    with _one_line_errors():
+    with one_line_errors():
         partition, identity = planning.partition_of(video), execution.person()
         spec = registry.spec(name)
         shards = execution.plan(name, partition, identity, video_id=video)
@@ -286,9 +217,9 @@ def models_list(
     """List the installed models: role, release, licence, origin and the reason for the choice."""
     from humannet_ops.stages import registry
 
-    with _one_line_errors():
+    with one_line_errors():
         rows = ((r, m.release, m.licence, m.origin, m.reason) for r, m in registry.models().items())
-        _print(["role", "model", "licence", "origin", "reason"], rows, form)
+        print_rows(["role", "model", "licence", "origin", "reason"], rows, form)
 
 
 @models_app.command(
@@ -301,7 +232,7 @@ def models_install(
     from humannet_ops.detectors.install import install
     from humannet_ops.settings import settings
 
-    with _one_line_errors():
+    with one_line_errors():
         install(settings().models, profile)
 
 
@@ -311,7 +242,7 @@ def migrate() -> None:
     from humannet_ops.catalog import migrations
     from humannet_ops.stages import execution
 
-    with _one_line_errors():
+    with one_line_errors():
         migrations.upgrade()
         execution.register()
         console.print(f"The catalog is at migration {migrations.revisions()[0]}.")
@@ -330,9 +261,9 @@ def doctor(
         mark = "[green]ok[/]  " if check.passed else "[red]FAIL[/]"
         for number, line in enumerate(check.finding.splitlines() or [""]):
             label = f"{mark} {check.name:<22}" if number == 0 else " " * 27
-            console.print(f"{label} {_cell(line)}", highlight=False, soft_wrap=True)
+            console.print(f"{label} {cell(line)}", highlight=False, soft_wrap=True)
         if check.cure and not check.passed:
-            console.print(f"     {'':<22} → {_cell(check.cure)}", highlight=False, soft_wrap=True)
+            console.print(f"     {'':<22} → {cell(check.cure)}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if healthy else 1)
 
 

@@ -1,0 +1,1 @@
+"""The groups of the ``humannet`` command: one file a noun."""
