@@ -1,0 +1,1 @@
+"""How keywords are proposed: one short file a strategy."""
