@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from humannet_ops.catalog import discovery, fetching, migrations, planning, recording
+from humannet_ops.catalog import channels, discovery, fetching, migrations, planning, recording
 from humannet_ops.catalog.connection import Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
@@ -28,7 +28,7 @@ from humannet_ops.domain.outcome import Outcome, Postponed, Reason, SubjectError
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.sources import config as source_config
-from humannet_ops.sources import kinds
+from humannet_ops.sources import kinds, search_plan
 from humannet_ops.sources.protocol import Crawl, Window
 from humannet_ops.stages import registry
 from humannet_ops.stages.protocol import Context, Resolver, no_credentials
@@ -81,11 +81,13 @@ def discover(
     config = source_config.load(source)
     place = kinds.open_source(config)
     connection = getattr(config, "connection", None)
+    _pause_channels(config)
     window = upload_window(partition_key, discovery.watermark(source), getattr(config, "since", None))
     crawl = Crawl(
         partition_key,
         window,
         memory=discovery.memory(source),
+        keywords=search_plan.to_search(config, place.address(), partition_key) if place.searches else (),
         credentials=credentials(connection) if connection else None,
     )
     found = discovery.record_entries(
@@ -105,6 +107,17 @@ def discover(
     )
     logger.info("%s, %s: %s (%s)", source, partition_key, found, identity.worker)
     return asdict(found)
+
+
+def _pause_channels(config: source_config.SourceConfig) -> None:
+    """Pause the channels that brought too little up to now, so that nothing more of them is fetched."""
+    if isinstance(config, source_config.Network):
+        limit = config.channels
+        paused = channels.pause_poor(
+            config.source, after_videos=limit.after_videos, kept_share_below=limit.kept_share_below
+        )
+        for channel_id, reason in paused.items():
+            logger.info("%s: channel %s is paused: %s", config.source, channel_id, reason)
 
 
 def upload_window(partition_key: str, watermark: str | None, since: datetime.date | None) -> Window:
