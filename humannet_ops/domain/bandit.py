@@ -6,9 +6,10 @@ Beta posterior. The items are given out in blocks, each to the keyword with the 
 posteriors: Thompson sampling (Chapelle and Li, An Empirical Evaluation of Thompson Sampling, NIPS 2011), which draws
 anew for each block and so serves a batch whose results come in later (they show it under delay). Two things make this
 bandit other than theirs. A keyword is used up within a crawl: its worth falls with the new videos that its blocks
-should have brought already, against what a crawl of it brings usually. And what it brings changes as people upload
-other things: counts fade with each crawl, which is discounted Thompson sampling (Raj and Kalyani, Taming Non-stationary
-Bandits: A Bayesian Approach, arXiv 1707.09727). tests/benchmarks/keyword_budget.py measures it.
+should have brought already, against what a crawl of it brings usually; the less, the more of its items were new, for
+then its end was not seen. And what it brings changes as people upload other things: counts fade with each crawl, which
+is discounted Thompson sampling (Raj and Kalyani, Taming Non-stationary Bandits: A Bayesian Approach, arXiv 1707.09727).
+tests/benchmarks/keyword_budget.py measures it.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def _drawn(
     for _ in range(blocks):
         kept = generator.beta(good + videos * share, bad + videos * (1 - share))
         new = generator.beta(_FRESH + fresh, _STALE + items - fresh)
-        at = int((kept * new * np.exp(-given * new / (2 * usual))).argmax())
+        # what is left of it: nothing is known to end where all was new (1 - new), and new items so far use up the rest
+        at = int((kept * new * np.exp(-given * new * (1 - new) / usual)).argmax())
         given[at] += block
         chosen.append(at)
     return chosen
