@@ -59,13 +59,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """How many entries were new, changed in content, known and unchanged, other addresses of known items, or gone."""
+    """How many entries were new, changed in content, known and unchanged, other addresses of known items, or gone.
+
+    ``barred`` entries are covered by a takedown: nothing of them is recorded.
+    """
 
     new: int
     changed: int
     known: int
     aliases: int = 0
     gone: int = 0
+    barred: int = 0
 
 
 @dataclass(kw_only=True)
@@ -160,7 +164,7 @@ def record_entries(
         queries().record_crawl(
             link, **where, started_at=started_at, dag_id=crawl.dag_id, run_id=crawl.run_id, watermark=crawl.watermark,
             seen=seen, new=found.new, changed=found.changed, known=found.known, aliases=found.aliases, gone=found.gone,
-            faults=fault_count, unchanged=report.unchanged,
+            barred=found.barred, faults=fault_count, unchanged=report.unchanged,
         )  # fmt: skip
     return found
 
@@ -174,6 +178,7 @@ def _record_listing(
         cursor.copy_expert(queries().copy_entries.sql, spool, size=1 << 16)
     queries().collect_found(link)
     queries().merge_entries(link)
+    barred = int(queries().bar_entries(link, source=crawl.source))
     queries().find_latest(link, source=crawl.source)
     queries().find_unknown(link)
     queries().find_aliases(link)
@@ -187,7 +192,8 @@ def _record_listing(
     gone = int(queries().mark_gone(link, **where)) if complete else 0
     queries().mark_back(link, **where)
     queries().link_keywords(link, **where)
-    return Discovery(inserted["new"], inserted["changed"], known - inserted["changed"], aliases, gone)
+    queries().mark_inserted(link, source=crawl.source)
+    return Discovery(inserted["new"], inserted["changed"], known - inserted["changed"], aliases, gone, barred)
 
 
 def _keep_versions(link: Connection, digest: Callable[[str], str | None]) -> None:

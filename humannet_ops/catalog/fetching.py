@@ -20,6 +20,12 @@ def is_content_taken_down(sha256: str) -> bool:
         return bool(queries().is_content_taken_down(link, sha256=sha256))
 
 
+def is_any_content_taken_down() -> bool:
+    """Say whether any bytes were, so that files are hashed only where it matters."""
+    with connect() as link:
+        return bool(queries().is_any_content_taken_down(link))
+
+
 def is_approved(video_id: str) -> bool:
     """Say whether a person let a video pass that its licence policy asks about."""
     with connect() as link:

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg2.extras import Json, execute_values
 
-from humannet_ops.catalog import storable
+from humannet_ops.catalog import storable, takedowns
 from humannet_ops.catalog.connection import Connection, connect, queries, transaction
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
@@ -66,12 +66,13 @@ def end_run(link: Connection, run: StageRun, error: str | None = None) -> None:
         queries().end_run(link, stage_run_id=run.stage_run_id, status=status, error=_clean(error))
 
 
-def begin_attempt(link: Connection, run: StageRun, subject_id: str) -> int:
-    """Count an attempt before its work begins and return how many there are now."""
+def begin_attempt(link: Connection, run: StageRun, subject_id: str) -> int | None:
+    """Count an attempt before its work begins and return how many there are now; None if the subject was taken down."""
     with transaction(link):
-        return int(
-            queries().begin_attempt(link, stage=run.shard.stage, version=run.shard.stage_version, subject_id=subject_id)
+        attempts: int | None = queries().begin_attempt(
+            link, stage=run.shard.stage, version=run.shard.stage_version, subject_id=subject_id
         )
+    return attempts
 
 
 def record(
@@ -87,9 +88,18 @@ def record(
     """Write one outcome and all that belongs to it, in the caller's transaction.
 
     Returns:
-        False when another run was first; then nothing is written.
+        False when another run was first, or the video was taken down meanwhile; then nothing is written, and in the
+        second case what was stored is queued for removal.
+
+    Raises:
+        CatalogError: an object that this result shares was removed meanwhile.
     """
     stage, version = run.shard.stage, run.shard.stage_version
+    annotated = [r.artifact for r in result.records if isinstance(r, Annotation) and r.artifact]
+    artifacts = list(dict.fromkeys([*result.artifacts, *annotated]))
+    if covering := takedowns.hold(link, video_id, result):
+        takedowns.discard(link, covering, artifacts)
+        return False
     recorded = queries().record_outcome(
         link,
         stage=stage,
@@ -113,8 +123,8 @@ def record(
     if result.reason is Reason.GONE:
         queries().mark_gone_upstream(link, video_id=video_id)
     owner = _Owner(stage, version, subject_id, video_id)
-    annotated = [r.artifact for r in result.records if isinstance(r, Annotation) and r.artifact]
-    for artifact in dict.fromkeys([*result.artifacts, *annotated]):
+    # in one order everywhere, because these rows are locked
+    for artifact in sorted(artifacts, key=lambda entry: entry.uri):
         queries().insert_artifact(
             link,
             uri=artifact.uri,
@@ -123,10 +133,13 @@ def record(
             bytes=artifact.bytes,
             media_type=artifact.media_type,
         )
+    for artifact in artifacts:
         queries().insert_outcome_artifact(
             link, stage=stage, subject_id=subject_id, version=version, kind=artifact.kind, uri=artifact.uri
         )
+    takedowns.check_present(link, stage, version, subject_id, artifacts)
     _write_records(link, owner, result.records)
+    takedowns.follow(link, video_id, result)
     return True
 
 

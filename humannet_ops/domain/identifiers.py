@@ -25,6 +25,11 @@ def keyword_id(source: str, normalised: str) -> str:
     return "k" + _digest("keyword", source, normalised)
 
 
+def takedown_id(scope: str, target: str) -> str:
+    """Name a takedown: asking again for the same is the same takedown."""
+    return "t" + _digest("takedown", scope, target)
+
+
 def new_run_id() -> str:
     """Name one execution of a stage over a shard."""
     return "r" + uuid.uuid4().hex

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from humannet_ops.catalog import channels, discovery, fetching, migrations, planning, recording
+from humannet_ops.catalog import channels, discovery, fetching, migrations, planning, recording, takedowns
 from humannet_ops.catalog.connection import Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
@@ -76,8 +76,11 @@ def discover(
         credentials: Finds what the source's Airflow connection holds.
 
     Returns:
-        How many entries are new, changed, known, other addresses of known ones, and gone.
+        How many entries are new, changed, known, other addresses of known ones, gone, and barred by a takedown.
     """
+    if takedowns.is_source_taken_down(source):
+        logger.warning("%s was taken down: nothing is crawled. Remove dags/sources/%s.yaml.", source, source)
+        return asdict(discovery.Discovery(0, 0, 0))
     config = source_config.load(source)
     place = kinds.open_source(config)
     connection = getattr(config, "connection", None)
@@ -225,6 +228,8 @@ def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work])
         when, place = heapq.heappop(queue)
         time.sleep(max(0.0, (when - now()).total_seconds()))
         ended = _process(link, run, stage, work[place])
+        if ended is None:
+            continue
         if isinstance(ended, Outcome):
             yield ended
         elif ended.until - now() < patience:
@@ -254,7 +259,7 @@ def _compare(link: Connection, run: StageRun, stage: Any, work: Iterable[Work]) 
             yield result.outcome
 
 
-def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome | Postponed:
+def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome | Postponed | None:
     clock = _Clock()
     subject_id = item.subject.subject_id
     if item.attempts >= settings().max_attempts:
@@ -263,7 +268,9 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
         )
         result = failed(Reason.CRASHED, message)
     else:
-        recording.begin_attempt(link, run, subject_id)
+        if recording.begin_attempt(link, run, subject_id) is None:
+            logger.info("%s %s: taken down since it was planned", run.shard.stage, subject_id)
+            return None
         try:
             result = _guarded(stage, item.subject)
         except Postponed as wait:

@@ -12,7 +12,7 @@ from typing import Any
 
 from humannet_ops.catalog import fetching
 from humannet_ops.domain.outcome import Reason, SubjectError
-from humannet_ops.domain.records import Artifact, Result, VideoSubject, kept
+from humannet_ops.domain.records import Artifact, Result, VideoSubject, kept, rejected
 from humannet_ops.domain.stage import StageSpec
 from humannet_ops.media.probe import probe
 from humannet_ops.settings import Settings
@@ -20,6 +20,7 @@ from humannet_ops.sources import config as source_config
 from humannet_ops.sources import kinds
 from humannet_ops.sources.protocol import Credentials, Fetched, Source
 from humannet_ops.stages.protocol import Context
+from humannet_ops.storage import sha256_of
 
 SPEC = StageSpec("fetch", "video", revision=1, queue="crawl")
 
@@ -42,6 +43,9 @@ class Fetch:
         _gate(subject, source)
         folder = self.context.config.home / "incoming" / subject.video_id
         with source.fetch(subject, folder, self._credentials(source)) as fetched:
+            if taken_down := _content_taken_down(fetched.path):
+                detail = {"sha256": taken_down, "message": "these bytes were taken down under another name"}
+                return rejected(Reason.TAKEN_DOWN, detail=detail)
             video = probe(fetched.path, max_pixels=self.context.config.max_pixels)
             artifact = self._store(fetched.path)
         provenance = {
@@ -95,6 +99,15 @@ def _gate(subject: VideoSubject, source: Source[Any]) -> None:
             f"its licence ({subject.license or 'not stated'}) asks for a person: "
             f"`humannet source approve --video {subject.video_id}`, or allow it in {subject.source}.yaml",
         )
+
+
+def _content_taken_down(path: Path) -> str | None:
+    """Return a file's sha256 if a takedown covers its bytes."""
+    if not fetching.is_any_content_taken_down():
+        return None
+    with path.open("rb") as stream:
+        sha256 = sha256_of(stream)[0]
+    return sha256 if fetching.is_content_taken_down(sha256) else None
 
 
 def _json(metadata: Mapping[str, Any]) -> str:

@@ -237,7 +237,7 @@ SELECT count(*) FROM latest;
 -- A complete pass that does not see an item, under none of its addresses, says that it is gone.
 WITH gone AS (
     UPDATE videos v SET gone_at = now()
-    WHERE v.source = :source AND v.gone_at IS NULL
+    WHERE v.source = :source AND v.gone_at IS NULL AND v.takedown_id IS NULL
       AND NOT EXISTS (SELECT FROM entries e WHERE e.origin_uri = v.origin_uri)
       AND NOT EXISTS (SELECT FROM aliases a WHERE a.video_id = v.video_id)
       AND NOT EXISTS (
@@ -273,7 +273,7 @@ SELECT video_id, 'offered', 'no', 'yes', :partition_key FROM back;
 
 -- name: count_offered$
 -- For a pass that found its source unchanged: how many items that is.
-SELECT count(DISTINCT origin_uri) FROM videos WHERE source = :source AND gone_at IS NULL;
+SELECT count(DISTINCT origin_uri) FROM videos WHERE source = :source AND gone_at IS NULL AND takedown_id IS NULL;
 
 -- name: last_crawl^
 SELECT seen, faults FROM crawls WHERE source = :source ORDER BY ended_at DESC LIMIT 1;
@@ -281,14 +281,14 @@ SELECT seen, faults FROM crawls WHERE source = :source ORDER BY ended_at DESC LI
 -- name: record_crawl!
 -- What is found adds up over the passes of a day; what was seen is the last pass's.
 INSERT INTO crawls (source, partition_key, started_at, dag_id, run_id, seen, new, changed, known, aliases, gone,
-                    watermark, faults, unchanged)
+                    barred, watermark, faults, unchanged)
 VALUES (:source, :partition_key, :started_at, :dag_id, :run_id, :seen, :new, :changed, :known, :aliases, :gone,
-        :watermark, :faults, :unchanged)
+        :barred, :watermark, :faults, :unchanged)
 ON CONFLICT (source, partition_key) DO UPDATE SET
     started_at = greatest(crawls.started_at, excluded.started_at), ended_at = now(), dag_id = excluded.dag_id,
     run_id = excluded.run_id, passes = crawls.passes + 1, seen = excluded.seen, new = crawls.new + excluded.new,
     changed = crawls.changed + excluded.changed, known = excluded.known,
-    aliases = crawls.aliases + excluded.aliases, gone = crawls.gone + excluded.gone,
+    aliases = crawls.aliases + excluded.aliases, gone = crawls.gone + excluded.gone, barred = excluded.barred,
     watermark = greatest(crawls.watermark, excluded.watermark), faults = excluded.faults,
     unchanged = excluded.unchanged;
 

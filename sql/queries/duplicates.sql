@@ -19,7 +19,7 @@ FROM shard
 LEFT JOIN LATERAL (
     SELECT v.video_id FROM videos v
     JOIN outcomes o ON o.stage = 'deduplicate_exact' AND o.stage_version = :version AND o.subject_id = v.video_id
-    WHERE v.sha256 = shard.sha256 AND o.outcome = 'kept'
+    WHERE v.sha256 = shard.sha256 AND o.outcome = 'kept' AND v.takedown_id IS NULL
     ORDER BY v.discovered_at, v.origin_uri, v.video_id LIMIT 1
 ) known ON true;
 
@@ -63,7 +63,7 @@ SELECT v.video_id, v.width::bigint * v.height AS pixels, v.discovered_at, v.orig
        coalesce(o.outcome = 'kept', false) AS already_kept
 FROM videos v
 LEFT JOIN outcomes o ON o.stage = 'deduplicate_near' AND o.stage_version = :version AND o.subject_id = v.video_id
-WHERE v.video_id = ANY(:video_ids) AND coalesce(o.outcome, 'kept') = 'kept'
+WHERE v.video_id = ANY(:video_ids) AND coalesce(o.outcome, 'kept') = 'kept' AND v.takedown_id IS NULL
 ORDER BY pixels DESC, v.discovered_at, v.origin_uri, v.video_id;
 
 -- name: displace_survivor!

@@ -5,7 +5,7 @@ FROM videos v
 JOIN tombstones x ON (x.kind, x.value) IN (
     ('origin', v.origin_uri), ('origin', v.canonical_uri), ('item', v.extractor || ':' || v.extractor_id),
     ('sha256', v.sha256), ('channel', v.channel_id), ('source', v.source))
-JOIN takedowns t USING (takedown_id)
+JOIN takedowns t ON t.takedown_id = x.takedown_id
 WHERE v.video_id = :video_id
 UNION ALL
 SELECT 'channel_rejected', 'its channel ' || c.channel_id || ' is ' || c.status || coalesce(': ' || c.reason, '')
@@ -15,6 +15,9 @@ LIMIT 1;
 
 -- name: is_content_taken_down$
 SELECT EXISTS (SELECT FROM tombstones WHERE kind = 'sha256' AND value = :sha256);
+
+-- name: is_any_content_taken_down$
+SELECT EXISTS (SELECT FROM tombstones WHERE kind = 'sha256');
 
 -- name: is_approved$
 SELECT EXISTS (SELECT FROM approvals WHERE video_id = :video_id);

@@ -10,7 +10,7 @@ WITH due AS (
     SELECT v.video_id AS subject_id, v.video_id, coalesce(v.title, v.origin_uri) AS label,
            greatest(coalesce(v.duration_s, 20), 2) AS seconds
     FROM videos v
-    WHERE v.partition_key = :partition_key
+    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
       AND (:source::text IS NULL OR v.source = :source)
       AND (:video_id::text IS NULL OR v.video_id = :video_id)
       AND NOT EXISTS (
@@ -46,7 +46,7 @@ WITH due AS (
            greatest(c.end_s - c.start_s, 0.1) AS seconds, c.start_frame
     FROM videos v
     JOIN clips c ON c.video_id = v.video_id AND c.retired_at IS NULL
-    WHERE v.partition_key = :partition_key
+    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
       AND (:source::text IS NULL OR v.source = :source)
       AND (:video_id::text IS NULL OR v.video_id = :video_id)
       AND NOT EXISTS (
@@ -96,7 +96,7 @@ SELECT v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sh
 FROM shard_subjects s
 JOIN videos v ON v.video_id = s.subject_id
 LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
-WHERE s.shard_id = :shard_id
+WHERE s.shard_id = :shard_id AND v.takedown_id IS NULL
   AND NOT EXISTS (
       SELECT FROM outcomes o
       WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = s.subject_id
@@ -112,7 +112,7 @@ FROM shard_subjects s
 JOIN clips c ON c.clip_id = s.subject_id
 JOIN videos v ON v.video_id = c.video_id
 LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
-WHERE s.shard_id = :shard_id
+WHERE s.shard_id = :shard_id AND v.takedown_id IS NULL
   AND NOT EXISTS (
       SELECT FROM outcomes o
       WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = s.subject_id
@@ -126,6 +126,8 @@ SELECT a.subject_id, f.kind, f.sha256, f.uri, f.bytes, f.media_type
 FROM outcome_artifacts a
 JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version
 JOIN artifacts f ON f.uri = a.uri
+JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (a.stage, a.subject_id, a.stage_version)
+JOIN videos v ON v.video_id = o.video_id AND v.takedown_id IS NULL
 WHERE a.subject_id = ANY(:subject_ids);
 
 -- name: due_partitions
@@ -140,7 +142,7 @@ FROM outcomes o
 JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
 JOIN videos v ON v.video_id = o.video_id
 LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-WHERE o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts
+WHERE o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts AND v.takedown_id IS NULL
 ORDER BY partition_key;
 
 -- name: partition_of$

@@ -16,7 +16,7 @@ SELECT source FROM sources ORDER BY source;
 -- What must wait before it is due, by cause.
 SELECT p.stage, p.cause, count(*) AS subjects, min(p.until) AS first_at
 FROM postponements p JOIN videos v ON v.video_id = p.subject_id
-WHERE p.until > now() AND (:source::text IS NULL OR v.source = :source)
+WHERE p.until > now() AND v.takedown_id IS NULL AND (:source::text IS NULL OR v.source = :source)
 GROUP BY p.stage, p.cause ORDER BY p.stage, p.cause;
 
 -- name: ledger^
@@ -59,7 +59,7 @@ SELECT * FROM v_videos WHERE video_id = :video_id;
 SELECT o.stage, o.subject_id, o.outcome, o.reason, o.scores, o.detail, o.policy_version, o.model_releases, o.seconds,
        o.recorded_at, s.title AS survivor_title
 FROM current_outcomes o
-LEFT JOIN videos s ON s.video_id = o.detail ->> 'survivor'
+LEFT JOIN videos s ON s.video_id = o.detail ->> 'survivor' AND s.takedown_id IS NULL
 WHERE o.video_id = :video_id AND (:clip_id::text IS NULL OR o.subject_id IN (:clip_id, :video_id))
 ORDER BY o.ordinal, o.subject_id;
 
@@ -69,7 +69,7 @@ SELECT o.stage, o.subject_id, o.video_id, v.title, o.reason, o.detail ->> 'error
 FROM current_outcomes o
 JOIN videos v USING (video_id)
 LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-WHERE o.outcome = 'failed' AND (:source::text IS NULL OR v.source = :source)
+WHERE o.outcome = 'failed' AND v.takedown_id IS NULL AND (:source::text IS NULL OR v.source = :source)
 ORDER BY o.ordinal, v.title, o.subject_id;
 
 -- name: forget_failures!

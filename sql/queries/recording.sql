@@ -10,7 +10,14 @@ VALUES
 UPDATE stage_runs SET ended_at = now(), status = :status, error = :error WHERE stage_run_id = :stage_run_id;
 
 -- name: begin_attempt$
-INSERT INTO attempts (stage, stage_version, subject_id) VALUES (:stage, :version, :subject_id)
+-- No row back means that the subject was taken down.
+INSERT INTO attempts (stage, stage_version, subject_id)
+SELECT :stage, :version, :subject_id
+WHERE NOT EXISTS (
+    SELECT FROM videos
+    WHERE video_id = coalesce((SELECT video_id FROM clips WHERE clip_id = :subject_id), :subject_id)
+      AND takedown_id IS NOT NULL
+)
 ON CONFLICT (stage, subject_id, stage_version)
 DO UPDATE SET attempts = attempts.attempts + 1, last_at = now()
 RETURNING attempts;
@@ -43,9 +50,10 @@ SELECT video_id, 'offered', 'yes', 'no', partition_key FROM gone;
 DELETE FROM postponements WHERE stage = :stage AND subject_id = :subject_id;
 
 -- name: insert_artifact!
+-- The row of an object that is there already is locked, not written: nobody removes the object meanwhile.
 INSERT INTO artifacts (uri, sha256, kind, bytes, media_type)
 VALUES (:uri, :sha256, :kind, :bytes, :media_type)
-ON CONFLICT (uri) DO NOTHING;
+ON CONFLICT (uri) DO UPDATE SET kind = excluded.kind WHERE false;
 
 -- name: insert_outcome_artifact!
 INSERT INTO outcome_artifacts (stage, subject_id, stage_version, kind, uri)

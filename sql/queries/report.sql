@@ -43,6 +43,7 @@ WITH ended AS (
     LEFT JOIN clips c ON c.clip_id = o.subject_id
     LEFT JOIN video_verdicts w ON w.video_id = o.video_id
     WHERE o.outcome = 'rejected' AND c.retired_at IS NULL AND (o.subject = 'video' OR w.video_id IS NULL)
+      AND v.takedown_id IS NULL
 ), grouped AS (
     SELECT DISTINCT ON (video_id, reason) ended.*, count(*) OVER alike AS subjects, sum(seconds) OVER alike AS all_seconds
     FROM ended
@@ -61,7 +62,7 @@ SELECT r.video_id, r.reason, r.subject, r.stage, r.subject_id, r.detail, r.middl
        EXISTS (SELECT FROM current_outcomes x WHERE x.video_id = r.video_id AND x.reason = 'restricted') AS restricted
 FROM ranked r
 JOIN videos v USING (video_id)
-LEFT JOIN videos survivor ON survivor.video_id = r.detail ->> 'survivor'
+LEFT JOIN videos survivor ON survivor.video_id = r.detail ->> 'survivor' AND survivor.takedown_id IS NULL
 LEFT JOIN LATERAL (
     -- an exact duplicate was never decoded: its survivor has the same pictures
     SELECT a.uri FROM outcome_artifacts a
@@ -78,7 +79,7 @@ SELECT o.stage, o.subject_id, o.reason, o.detail ->> 'error' AS error, o.retryab
 FROM current_outcomes o
 JOIN videos v USING (video_id)
 LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-WHERE o.outcome = 'failed'
+WHERE o.outcome = 'failed' AND v.takedown_id IS NULL
 ORDER BY o.ordinal, v.title, o.subject_id
 LIMIT :most;
 

@@ -24,13 +24,13 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT count(*) AS waiting, min(p.until) AS waiting_until, string_agg(DISTINCT p.cause, ', ') AS waiting_for
     FROM postponements p JOIN videos w ON w.video_id = p.subject_id
-    WHERE w.source = s.source AND p.until > now()
+    WHERE w.source = s.source AND p.until > now() AND w.takedown_id IS NULL
 ) waiting ON true
 WHERE (:source::text IS NULL OR s.source = :source)
 ORDER BY s.source;
 
 -- name: source_crawls
-SELECT partition_key, ended_at, passes, seen, new, changed, known, aliases, gone, watermark, dag_id, run_id
+SELECT partition_key, ended_at, passes, seen, new, changed, known, aliases, gone, barred, watermark, dag_id, run_id
 FROM crawls WHERE source = :source ORDER BY partition_key DESC LIMIT :most;
 
 -- name: source_videos
@@ -46,4 +46,4 @@ LIMIT :most;
 -- name: source_changes
 SELECT c.video_id, v.title, c.field, c.before, c.after, c.partition_key, c.noticed_at
 FROM upstream_changes c JOIN videos v USING (video_id)
-WHERE v.source = :source ORDER BY c.change_id DESC LIMIT :most;
+WHERE v.source = :source AND v.takedown_id IS NULL ORDER BY c.change_id DESC LIMIT :most;
