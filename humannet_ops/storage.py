@@ -10,13 +10,15 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.domain.records import Artifact
 from humannet_ops.settings import Settings, settings
 
@@ -190,6 +192,102 @@ class S3Store:
                 f"S3 store, {what}: {error}. "
                 "Check HUMANNET_STORE_URL, HUMANNET_S3_ENDPOINT_URL and the AWS credentials."
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that somebody else keeps: ``etag`` changes with its content, though it need not be its MD5."""
+
+    key: str
+    etag: str
+    bytes: int
+
+
+class BucketReader:
+    """Reads other people's S3 buckets. Nothing is ever written there.
+
+    Args:
+        endpoint_url: The service; None is AWS.
+        access_key: With its secret, who asks; without, whom boto3's own chain finds (environment, files, role).
+        secret_key: The secret.
+        anonymous: Ask without credentials, as public buckets allow.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        *,
+        anonymous: bool = False,
+    ) -> None:
+        import boto3
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        config = Config(
+            signature_version=UNSIGNED if anonymous else None,
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 5},
+        )
+        self.client: Any = boto3.client(
+            "s3", endpoint_url=endpoint_url, aws_access_key_id=access_key, aws_secret_access_key=secret_key,
+            config=config,
+        )  # fmt: skip
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
+        """Stream what is below a prefix, in key order; keys that end in ``/`` are folders, not objects.
+
+        Raises:
+            StoreError: the bucket is not there, or may not be listed.
+        """
+        with self._errors(f"s3://{bucket}/{prefix}"):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    if not entry["Key"].endswith("/"):
+                        yield StoredObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+
+    @contextmanager
+    def opened(self, bucket: str, key: str) -> Iterator[tuple[Mapping[str, Any], Iterator[bytes]]]:
+        """Give what S3 says about an object, and its bytes in chunks.
+
+        Raises:
+            SubjectError: gone (no such key or bucket) or forbidden.
+            StoreError: the service does not answer, or broke off.
+        """
+        from botocore.exceptions import ClientError
+
+        uri = f"s3://{bucket}/{key}"
+        with self._errors(uri):
+            try:
+                found = self.client.get_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                reason = _REFUSALS.get(error.response["ResponseMetadata"]["HTTPStatusCode"])
+                if reason is None:
+                    raise
+                raise SubjectError(reason, f"{uri}: {error.response['Error'].get('Message') or error}") from error
+            with closing(found["Body"]) as body:
+                yield found, body.iter_chunks(_CHUNK)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError, HTTPClientError) as error:
+            raise StoreError(f"{what}: {error}. Check the address, `endpoint_url` and the credentials.") from error
+
+
+def reader_version() -> str:
+    """Return who reads buckets, with its version, for provenance."""
+    import boto3
+
+    return f"boto3 {boto3.__version__}"
+
+
+_REFUSALS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
 
 
 def open_store(config: Settings | None = None) -> Store:

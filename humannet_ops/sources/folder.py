@@ -71,7 +71,7 @@ class FolderSource(Source[FolderConfig]):
         root = self.config.folder()
         for path, fault in _walk(root):
             relative = os.fsencode(path.relative_to(root)).decode("utf-8", "replace")
-            if fault is None and not _wanted(relative, self.config):
+            if fault is None and not is_wanted(relative, self.config.include, self.config.exclude):
                 continue
             license = self.config.licence_of(relative)
             yield Entry(path.as_uri(), fault or signature(path), relative, license)
@@ -100,12 +100,13 @@ class FolderSource(Source[FolderConfig]):
             return None
 
 
-def _wanted(relative: str, config: FolderConfig) -> bool:
+def is_wanted(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Say whether a path below a folder or a prefix may be video and is asked for."""
     name = relative.rsplit("/", 1)[-1].lower()
     if name.startswith(".") or any(fnmatch(name, glob) for glob in SIDECARS):
         return False
-    included = any(fnmatch(relative, glob) for glob in config.include)
-    return included and not any(fnmatch(relative, glob) for glob in config.exclude)
+    included = any(fnmatch(relative, glob) for glob in include)
+    return included and not any(fnmatch(relative, glob) for glob in exclude)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
