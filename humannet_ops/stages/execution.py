@@ -100,7 +100,7 @@ def discover(
             place.address(),
             partition_key,
             terms=config.terms,
-            watermark=partition_key if place.dated else None,
+            watermark=settled(partition_key, datetime.datetime.now(datetime.UTC)) if place.dated else None,
             dag_id=identity.dag_id,
             run_id=identity.run_id,
         ),
@@ -134,6 +134,15 @@ def upload_window(partition_key: str, watermark: str | None, since: datetime.dat
     if watermark is None:
         return Window(since - day if since else None, through)
     return Window(min(datetime.date.fromisoformat(watermark), through - day), through)
+
+
+def settled(partition_key: str, now: datetime.datetime) -> str:
+    """Return the last upload day that a pass can have seen whole.
+
+    A day is over everywhere 36 hours after it began in UTC: a site may date its items by a clock as late as UTC-12. What
+    comes later on an open day is found by the next crawl.
+    """
+    return min(partition_key, (now - datetime.timedelta(hours=36)).date().isoformat())
 
 
 def plan(
