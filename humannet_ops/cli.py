@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from humannet_ops.commands import channels, keywords
+from humannet_ops.commands import channels, keywords, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.diagnosis import due_lines
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
@@ -26,6 +26,7 @@ app.add_typer(stage_app, name="stage")
 app.add_typer(models_app, name="models")
 app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
+app.add_typer(takedown.app, name="takedown")
 app.add_typer(local_app, name="local")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
-from humannet_ops.orchestration.legs import LEGS, REVISIT
+from humannet_ops.orchestration.legs import LEGS, REMOVAL, REVISIT
 from humannet_ops.settings import REPOSITORY
 
 README = REPOSITORY / "dags" / "README.md"
@@ -30,6 +30,7 @@ follow with the same key. What is due is asked of the catalog, so a second run o
 | do what is due again after a stage or a model changed | trigger `revisit_partitions`, or wait for its schedule |
 | do that for some days only | the same, with the configuration `{"partitions": ["2026-01-31"]}` |
 | add a source | a file in `dags/sources/`; its DAG appears within half a minute |
+| take a video, a channel or a source down | `humannet takedown`; `remove_objects` follows by itself |
 
 Two things Airflow does that surprise: an asset's event is lost for a DAG that is paused when it comes, so keep the DAGs
 after the crawls unpaused; and a backfill of anything but a crawl is refused, so backfill the crawl.
@@ -45,7 +46,7 @@ def dags() -> list[DAG]:
     bag = DagBag(dag_folder=str(REPOSITORY / "dags"), collect_dags=True)
     if bag.import_errors:
         raise ImportError("\n".join(f"{name}: {reason}" for name, reason in bag.import_errors.items()))
-    order = [leg.dag_id for leg in LEGS] + [REVISIT]
+    order = [leg.dag_id for leg in LEGS] + [REVISIT, REMOVAL]
     return sorted(
         bag.dags.values(), key=lambda dag: (order.index(dag.dag_id) if dag.dag_id in order else -1, dag.dag_id)
     )

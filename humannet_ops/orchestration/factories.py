@@ -18,7 +18,7 @@ from airflow.sdk import (
 )
 
 from humannet_ops.orchestration import tasks
-from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT, crawl_dag_id
+from humannet_ops.orchestration.legs import FETCHED, LEGS, REMOVAL, REVISIT, crawl_dag_id
 from humannet_ops.sources.config import SourceConfig
 from humannet_ops.stages import registry
 
@@ -131,6 +131,22 @@ def revisit_dag(doc: str | None) -> DAG:
         )
         fetched >> told
         _verdict([due, fetched, told])
+    return dag
+
+
+def removal_dag(doc: str | None) -> DAG:
+    """Make the DAG that removes what was taken down."""
+    with DAG(
+        REMOVAL,
+        description=_first_line(doc),
+        doc_md=doc,
+        schedule=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULTS,
+        tags=["humannet", "takedown"],
+    ) as dag:
+        task(task_id="remove")(tasks.remove_objects)()
     return dag
 
 

@@ -33,6 +33,7 @@ LEGS = (
     Leg("annotate_clips", ("annotate",), "humannet://clips", "humannet://annotated"),
 )
 REVISIT = "revisit_partitions"
+REMOVAL = "remove_objects"
 
 # Slots a pool has where nobody set it: a task waits for one as "scheduled", where no queue timeout can trip.
 POOLS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Connection, Context, get_current_context
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Shard = dict[str, str]
 # Airflow fails a task that hands over more than 1,024 items; what is cut off here is still due, and planned next time.
 MOST_SHARDS = 1000
+# Less than a store answers within the task's timeout; the next run goes on.
+MOST_OBJECTS = 100_000
 logger = logging.getLogger(__name__)
 
 
@@ -141,6 +144,15 @@ def announce_all(asset: Asset, partitions: list[str]) -> None:
     """Tell who follows about several crawl days at once."""
     if partitions:
         get_current_context()["outlet_events"][asset].add_partitions(partitions)
+
+
+def remove_objects() -> dict[str, int]:
+    """Clear what was taken down and remove its objects. What the store refuses stays in the queue, with its error."""
+    from humannet_ops.stages import removal
+
+    done = removal.remove_objects(limit=MOST_OBJECTS)
+    logger.info("%s", done)
+    return asdict(done)
 
 
 def record_failure(context: Any) -> None:
