@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,22 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, IPvAnyNetwork, Vali
 
 from humannet_ops.domain.licence import LicencePolicy
 from humannet_ops.settings import settings
+from humannet_ops.sources import faults
+from humannet_ops.sources.faults import Fault
 
 GIB = 1 << 30
 
 
 class SourceError(Exception):
-    """A source cannot be used; the message names the file, the field and the cure."""
+    """A source cannot be used; the message names the file, the field and the cure.
+
+    Attributes:
+        faults: What is wrong with the source's file, where that is it; the message has one line for each.
+    """
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 class Strict(BaseModel):
@@ -133,6 +143,7 @@ class Network(SourceConfig):
         budget: What may be fetched in a day.
         max_bytes: The largest file that is fetched.
         max_seconds: The longest that one download may take, s.
+        max_height: Of a video in several sizes, the largest of at most so many lines is taken.
         private_addresses: Whether it may resolve to loopback, link-local or private addresses: all, none, or those of
             the networks listed, like ``10.20.0.0/16``.
         connection: The Airflow connection that holds cookies, a proxy or a login.
@@ -147,6 +158,7 @@ class Network(SourceConfig):
     budget: Budget = Budget()
     max_bytes: ByteSize = ByteSize(8 * GIB)
     max_seconds: Annotated[float, Field(gt=0)] = 7200.0
+    max_height: Annotated[int, Field(ge=144)] | None = 1080
     private_addresses: bool | list[IPvAnyNetwork] = False
     connection: str | None = None
     since: datetime.date | None = None
@@ -167,30 +179,55 @@ def filled_in(text: str, source: str) -> str:
     return text
 
 
-def parse(content: Any, name: str) -> SourceConfig:
+def parse(content: Any, name: str, also: Sequence[Fault] = ()) -> SourceConfig:
     """Check what a source file holds.
 
     Args:
         content: What YAML made of it.
         name: The file's name, for messages; the source has its stem.
+        also: What else is wrong with it.
 
     Raises:
-        SourceError: a field is missing, unknown or wrong; every fault is named.
+        SourceError: a field is missing, unknown or wrong; every fault is named, each in a line of its own.
     """
+    found = [*also, *_faults(content, Path(name).stem)]
+    if found:
+        raise SourceError("\n".join(f"{name}: {fault}" for fault in found), found)
+    return _model(content).model_validate(content)
+
+
+def _model(content: dict[str, Any]) -> type[SourceConfig]:
+    from humannet_ops.sources import kinds
+
+    return kinds.config_class(content.get("kind"))
+
+
+def _faults(content: Any, stem: str) -> list[Fault]:
     from humannet_ops.sources import kinds
 
     if not isinstance(content, dict):
-        raise SourceError(f"{name}: expected fields like `source: my_videos`, found {type(content).__name__}")
+        return [Fault("", f"found {faults.shown(content)}; expected fields, like `source: my_videos`")]
+    kind, found = content.get("kind"), []
     try:
-        config = kinds.config_class(content.get("kind")).model_validate(content)
-    except LookupError as error:
-        raise SourceError(f"{name}: kind: {error.args[0]}") from error
+        model = _model(content)
+    except LookupError:
+        # what every source says can be checked all the same
+        model = SourceConfig
+        near = faults.nearest(str(kind), kinds.KINDS)
+        hint = f"; did you mean `{near}`?" if near else ""
+        said = "missing" if kind is None else f"{kind!r} is no kind of source"
+        found.append(Fault("kind", f"{said}; expected {faults.listed(kinds.KINDS)}{hint}"))
+    try:
+        model.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SourceError(f"{name}: {faults}") from error
-    if config.source != Path(name).stem:
-        raise SourceError(f"{name}: source is {config.source!r}; give the file the same name")
-    return config
+        others = faults.faults(error, model, content)
+        if model is SourceConfig:
+            others = [fault for fault in others if fault.field != "kind" and "no such field" not in fault.sentence]
+        found += others
+    source = content.get("source")
+    if isinstance(source, str) and source != stem and not any(fault.field == "source" for fault in found):
+        found.append(Fault("source", f"found {source!r}; expected {stem!r}, the name of the file"))
+    return found
 
 
 def read(path: Path) -> SourceConfig:
@@ -200,10 +237,15 @@ def read(path: Path) -> SourceConfig:
         SourceError: it is not YAML, or a field is missing, unknown or wrong; every fault is named.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        loader = faults.UniqueKeys(path.read_text(encoding="utf-8"))
+        content = loader.get_single_data()
+    except OSError as error:
+        raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SourceError(f"{path.name}: not readable as YAML: {faults.syntax(error)}") from error
+    except ValueError as error:
         raise SourceError(f"{path.name}: not readable as YAML: {error}") from error
-    return parse(content, path.name)
+    return parse(content, path.name, loader.twice)
 
 
 def files() -> Iterator[Path]:
