@@ -62,7 +62,9 @@ def add(source: str, proposals: Iterable[Proposal]) -> list[Known]:
 
 
 def _insert(link: Connection, source: str, proposals: Sequence[Proposal]) -> list[Known]:
-    by_id = {identify(source, proposal.phrase): proposal for proposal in reversed(proposals)}
+    by_id: dict[str, Proposal] = {}
+    for proposal in proposals:
+        by_id.setdefault(identify(source, proposal.phrase), proposal)
     phrases = [tidied(proposal.phrase) for proposal in by_id.values()]
     rows = queries().insert_keywords(
         link,
@@ -73,7 +75,8 @@ def _insert(link: Connection, source: str, proposals: Sequence[Proposal]) -> lis
         parents=[proposal.parent for proposal in by_id.values()],
         proposed_by=[proposal.proposed_by for proposal in by_id.values()],
     )
-    return [Known(**row) for row in rows]
+    new = {row["keyword_id"]: row["phrase"] for row in rows}
+    return [Known(keyword_id, new[keyword_id]) for keyword_id in by_id if keyword_id in new]
 
 
 def activate(source: str, phrase: str) -> None:

@@ -19,12 +19,14 @@ from humannet_ops.settings import settings
 from humannet_ops.sources.expansion.phrases import candidates
 from humannet_ops.sources.expansion.protocol import Parent, Proposed
 
-RELEVANCE = 0.7
+RELEVANCE = 0.6
 """What likeness to the keyword weighs in MMR; the rest is unlikeness to known phrases."""
 LEAST_ALIKE = 0.3
-"""A phrase less like its keyword (cosine) is about something else: unrelated phrases have -0.1 to 0.2."""
-MOST_ALIKE = 0.85
-"""A phrase more like a known one (cosine) is the same search in other words."""
+"""A phrase less like its keyword (cosine) is about something else. Unrelated phrases have -0.1 to 0.2, kneading dough
+and making bread 0.55, chopping onions and knife skills 0.40."""
+MOST_ALIKE = 0.7
+"""A phrase more like a known one (cosine) is the same search in other words. Chopping onions and dicing onions have
+0.78, repairing a bicycle and fixing a bike 0.87, chopping onions and chopping carrots 0.69."""
 _MOST_CANDIDATES = 200
 
 
@@ -51,16 +53,19 @@ class Nearest:
             encoder = packaged_encoder()
         except ModelError as error:
             return Proposed(fault=str(error))
-        ranks = [self._ranked(encoder, parent, offered[parent.keyword_id], known, most) for parent in parents]
+        had = encoder.encode([*(parent.phrase for parent in parents), *known])
+        ranks = [
+            self._ranked(encoder, parent, offered[parent.keyword_id], had[place], had, most)
+            for place, parent in enumerate(parents)
+        ]
         in_turn = [proposal for proposal in chain.from_iterable(zip_longest(*ranks)) if proposal]
         return Proposed(_apart(encoder, in_turn)[:most])
 
     @staticmethod
     def _ranked(
-        encoder: Encoder, parent: Parent, phrases: Sequence[str], known: Sequence[str], most: int
+        encoder: Encoder, parent: Parent, phrases: Sequence[str], query: Vectors, known: Vectors, most: int
     ) -> list[Proposal]:
-        vectors, others = encoder.encode(phrases), encoder.encode([parent.phrase, *known])
-        chosen = marginally_relevant(vectors, others[0], others, most)
+        chosen = marginally_relevant(encoder.encode(phrases), query, known, most)
         by = f"nearest ({encoder.release})"
         return [Proposal(phrases[at], by, parent.keyword_id) for at in chosen]
 

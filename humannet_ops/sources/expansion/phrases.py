@@ -10,19 +10,19 @@ from pathlib import Path
 import yaml
 
 from humannet_ops.catalog.keywords import Text
-from humannet_ops.domain.keyword import normalised, tidied
+from humannet_ops.domain.keyword import MOST_CHARACTERS, normalised, tidied
 
 LONGEST = 4
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _BREAK = re.compile(r"https?://\S+|www\.\S+|[#@]\w+|[^\w\s'\u2019-]+|\d+")
 _LISTS = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text())
-_LINKING, _ABOUT_VIDEOS = frozenset(_LISTS["linking"]), frozenset(_LISTS["about_videos"])
+_LINKING, _WITHIN, _ABOUT_VIDEOS = (frozenset(_LISTS[name]) for name in ("linking", "within", "about_videos"))
 
 
 def candidates(texts: Sequence[Text], most: int) -> list[str]:
     """Return phrases of texts: tags, and runs of two to four words that stand in two videos, or in a kept one's title.
 
-    Those that stand in most kept videos come first, then those that stand in most videos.
+    Where videos were kept, only their phrases; those of most kept videos come first, then those of most videos.
     """
     kept: Counter[str] = Counter()
     seen: Counter[str] = Counter()
@@ -34,7 +34,9 @@ def candidates(texts: Sequence[Text], most: int) -> list[str]:
         for phrase in tags | titles | set(_runs(text.description)):
             seen[phrase] += 1
             kept[phrase] += text.kept
-    found = [phrase for phrase in seen if phrase in strong or seen[phrase] > 1]
+    found = [
+        phrase for phrase in kept if (kept[phrase] or not any(kept.values())) and (phrase in strong or seen[phrase] > 1)
+    ]
     return sorted(found, key=lambda phrase: (-kept[phrase], -seen[phrase], phrase))[:most]
 
 
@@ -57,6 +59,8 @@ def _runs(text: str) -> Iterator[str]:
         for start in range(len(words)):
             for end in range(start + 2, min(start + LONGEST, len(words)) + 1):
                 run = words[start:end]
-                if run[0] in _LINKING or run[-1] in _LINKING or not _ABOUT_VIDEOS.isdisjoint(run):
+                ends, middle = {run[0], run[-1]}, set(run[1:-1])
+                if ends & _LINKING or (middle & _LINKING) - _WITHIN or not _ABOUT_VIDEOS.isdisjoint(run):
                     continue
-                yield " ".join(run)
+                if len(phrase := " ".join(run)) <= MOST_CHARACTERS:
+                    yield phrase
