@@ -139,8 +139,8 @@ def upload_window(partition_key: str, watermark: str | None, since: datetime.dat
 def settled(partition_key: str, now: datetime.datetime) -> str:
     """Return the last upload day that a pass can have seen whole.
 
-    A day is over everywhere 36 hours after it began in UTC: a site may date its items by a clock as late as UTC-12. What
-    comes later on an open day is found by the next crawl.
+    A day is over everywhere 36 hours after it began in UTC, because a site may date its items by a clock as late as
+    UTC-12. What comes later on an open day is found by the next crawl.
     """
     return min(partition_key, (now - datetime.timedelta(hours=36)).date().isoformat())
 
