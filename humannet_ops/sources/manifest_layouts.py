@@ -6,6 +6,7 @@ import ast
 import datetime
 import functools
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,9 +74,12 @@ LAYOUTS: Mapping[str, Layout] = {
 }
 """In this order they are tried on a manifest whose source names none."""
 
+# What needs no closer look to be an address: most of a manifest of millions.
+_USUAL = re.compile(r"https?://[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?/[!-~]*")
 _TEMPLATE = re.compile(r"\{([^{}]+)\}")
 _TIME = re.compile(r"\d+(?::\d{1,2}){0,2}(?:\.\d+)?")
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
+_BEGINS_NUMBER = frozenset("-0123456789")
 _AROUND_TIMES = frozenset("[](),;'\" \t\r\n")
 
 
@@ -125,6 +129,7 @@ class Reader:
         in_both = frozenset(self.kept)
         self.kept_in_segments = [name for name in self.kept_in_segments if name not in in_both]
         self.taken = 0
+        self._read = {name: _getter(column, columns) for name, column in self.column.items() if column}
 
     def entries(self, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Entry]:
         """Stream the entries of the rows that are asked for; a row without a usable address is a fault."""
@@ -142,31 +147,32 @@ class Reader:
     def _entry(self, line: int, row: Mapping[str, Any]) -> Entry:
         url = self._address(row)
         published = {name: value for name in self.kept if (value := row.get(name)) not in (None, "")}
-        if segments := self._attempt(line, "segments", lambda: self._segments(line, row)):
+        if segments := self._attempt(line, "segments", functools.partial(self._segments, line, row)):
             published["segments"] = segments
         return Entry(
             url,
-            str(self._value(row, "signature") or ""),
-            title=_text(self._value(row, "title")),
-            license=_text(self._value(row, "license")) or self.licence_of(url),
+            self._text(row, "signature") or "",
+            title=self._text(row, "title"),
+            license=self._text(row, "license") or self.licence_of(url),
             canonical_uri=url if url.startswith("s3:") else self.canonical(url),
-            channel_id=_text(self._value(row, "channel")),
-            uploader=_text(self._value(row, "uploader")),
-            uploaded_on=self._attempt(line, "uploaded_on", lambda: day(self._value(row, "uploaded_on"))),
-            duration_s=self._attempt(line, "duration", lambda: seconds(self._value(row, "duration"))),
+            channel_id=self._text(row, "channel"),
+            uploader=self._text(row, "uploader"),
+            uploaded_on=self._typed(line, row, "uploaded_on", day),
+            duration_s=self._typed(line, row, "duration", seconds),
             published=published,
         )
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
-        column = self.column.get(name)
-        if column is None:
-            return None
-        if column in row or "." not in column:
-            return row.get(column)
-        found: Any = row
-        for part in column.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        return found
+        read = self._read.get(name)
+        return read(row) if read else None
+
+    def _text(self, row: Mapping[str, Any], name: str) -> str | None:
+        value = self._value(row, name)
+        return None if value in (None, "") else str(value)
+
+    def _typed(self, line: int, row: Mapping[str, Any], name: str, read: Callable[[Any], Any]) -> Any:
+        value = self._value(row, name)
+        return None if value in (None, "") else self._attempt(line, name, functools.partial(read, value))
 
     def _address(self, row: Mapping[str, Any]) -> str:
         if self.template:
@@ -177,6 +183,8 @@ class Reader:
             url = _TEMPLATE.sub(lambda found: str(parts[found[1]]), self.template)
         else:
             url = str(self._value(row, "url") or "").strip()
+        if _USUAL.fullmatch(url):
+            return url
         if not url:
             raise ValueError(f"{self.column['url']}: empty")
         try:
@@ -198,7 +206,9 @@ class Reader:
 
     def _segments(self, line: int, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         together = self._value(row, "segments")
-        values = {"caption": self._value(row, "caption"), **{name: row.get(name) for name in self.kept_in_segments}}
+        values = {"caption": self._value(row, "caption")}
+        for name in self.kept_in_segments:
+            values[name] = row.get(name)
         if together not in (None, "", []):
             found, many = pairs(together)
             spans = [_span(*pair) for pair in found]
@@ -287,11 +297,24 @@ def day(value: Any) -> datetime.date | None:
 
 
 def _present(names: Sequence[str], columns: Sequence[str]) -> str | None:
-    roots = {*columns}
-    for name in names:
-        if _TEMPLATE.search(name) or name in roots or name.split(".")[0] in roots:
-            return name
-    return None
+    return next(
+        (name for name in names if _TEMPLATE.search(name) or name in columns or name.partition(".")[0] in columns), None
+    )
+
+
+def _getter(column: str, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what reads a column from a row, or ``b`` from the object ``a`` where it is written ``a.b``."""
+    path = [column] if column in columns else column.split(".")
+    if len(path) == 1:
+        return operator.methodcaller("get", column)
+
+    def read(row: Mapping[str, Any]) -> Any:
+        found: Any = row
+        for part in path:
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
+
+    return read
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
@@ -300,10 +323,6 @@ def _matches(name: str, globs: Sequence[str]) -> bool:
 
 def _asked_for(row: Mapping[str, Any], only: Mapping[str, Sequence[str]]) -> bool:
     return all(_matches(str(row.get(column, "")), globs) for column, globs in only.items())
-
-
-def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)
 
 
 def _span(start: float | None, end: float | None) -> tuple[float | None, float | None]:
@@ -319,7 +338,7 @@ def _segment(span: tuple[float | None, float | None], values: Mapping[str, Any])
 
 def _typed(value: Any) -> Any:
     """Make a number of a text that is one: CSV has no numbers."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and value[:1] in _BEGINS_NUMBER and _NUMBER.fullmatch(value):
         return float(value) if "." in value else int(value)
     return value
 
