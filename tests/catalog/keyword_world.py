@@ -81,10 +81,11 @@ class Site:
         return {phrase: items for key, phrase, items in ShelfSource.asked if key == day}
 
     @staticmethod
-    def decide(judge: Callable[[str], tuple[float, float] | None]) -> None:
-        """Give every video that has no outcome its own: ``judge`` maps a title to (hours, kept hours), None is pending.
+    def decide(judge: Callable[[str], tuple[float, float] | str | None]) -> None:
+        """Give every video that has no outcome its own, as a fetch and a decide stage would leave them.
 
-        A video becomes a kept clip and a rejected one, as a fetch and a decide stage would leave them.
+        ``judge`` maps a title to (hours, kept hours), which become a kept clip and a rejected one; to the reason for
+        which it is not fetched; or to None, which leaves it as it is.
         """
         versions = stage_versions(SPECS)
         now = datetime.datetime.now(datetime.UTC)
@@ -100,11 +101,15 @@ class Site:
                 verdict = judge(row["title"])
                 if verdict is None:
                     continue
-                video, (hours, kept) = row["video_id"], verdict
+                video = row["video_id"]
                 outcome = (
                     "INSERT INTO outcomes (stage, stage_version, subject_id, video_id, outcome, reason, stage_run_id,"
                     " started_at, seconds) VALUES (%s, %s, %s, %s, %s, %s, 'r', %s, 2.5)"
                 )
+                if isinstance(verdict, str):
+                    cursor.execute(outcome, ("fetch", versions["fetch"], video, video, "rejected", verdict, now))
+                    continue
+                hours, kept = verdict
                 cursor.execute("UPDATE videos SET duration_s = %s WHERE video_id = %s", (hours * 3600, video))
                 cursor.execute(outcome, ("fetch", versions["fetch"], video, video, "kept", None, now))
                 for name, start, end in (("kept", 0, kept), ("rejected", kept, hours)):

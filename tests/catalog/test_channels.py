@@ -90,10 +90,14 @@ def test_the_share_must_stay_under_its_threshold(judged: Site) -> None:
 
 def test_what_was_refused_before_fetching_is_not_held_against_a_channel(site: Site) -> None:
     crawl(site, DAY, *(f"new-{n}" for n in range(30)))
-    channels.ban("shelf:new", "me")
-    assert len(fetch_due(DAY)) == 30
-    channels.release("shelf:new", "me")
+    site.decide(lambda title: "license_denied" if title < "new-2" else None)
     assert channels.pause_poor("cooking", after_videos=1, kept_share_below=1) == {}
+    # nor is what is not decided yet; one that is decided counts
+    site.decide(lambda title: (0.1, 0.0) if title == "new-3" else None)
+    assert channels.pause_poor("cooking", after_videos=2, kept_share_below=1) == {}
+    assert list(channels.pause_poor("cooking", after_videos=1, kept_share_below=1).values()) == [
+        "kept 0 of 1 videos, less than 100.0 in a hundred after 1"
+    ]
 
 
 def test_pinned_is_never_paused_and_banned_stays(judged: Site) -> None:

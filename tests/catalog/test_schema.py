@@ -23,8 +23,8 @@ CONTRACT = {
     " run_id, task_id, try_number, worker, queue, started_at, seconds, code_revision, artifact_uri, artifact_sha256",
     "v_funnel": "stage, outcome, reason, videos, clips, hours",
     "v_annotations": "clip_id, kind, model_release, value, artifact_uri",
-    "v_keywords": "keyword, source, parent, proposed_by, proposed_at, status, reason, items, candidates, brought, fetched,"
-    " fetched_hours, kept_hours, cost, yield",
+    "v_keywords": "keyword, source, parent, proposed_by, proposed_at, status, reason, items, candidates, brought,"
+    " fetched, fetched_hours, kept_hours, cost, yield",
 }
 
 

@@ -62,9 +62,11 @@ def test_a_new_keyword_is_tried_before_mediocre_ones_and_one_long_video_proves_l
 
 
 def test_the_least_tried_are_never_forgotten() -> None:
-    arms = [tried("good", share=0.9), tried("hopeless", share=0.0, videos=500)]
-    arms += [tried(f"unlucky{number}", share=0.0, videos=20) for number in range(3)]
+    # nothing speaks for them any more, yet what they bring may have changed
+    arms = [tried("good", share=0.9, videos=9000)]
+    arms += [tried(f"unlucky{number}", share=0.0, videos=3000) for number in range(3)]
     total = over_days(arms)
+    assert sum(total[f"unlucky{number}"] for number in range(3)) >= 0.05 * total.total()
     assert min(total[f"unlucky{number}"] for number in range(3)) > 0
 
 
