@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MOST_FAULTS = 1000
 """How many faults of a listing are kept; all are counted."""
 _LOGGED_FAULTS = 20
+# New videos after which the planner needs new figures.
+_MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,11 @@ def _record_listing(
     if digest:
         _keep_versions(link, digest)
     known = int(queries().count_latest(link))
+    queries().find_edited(link)
     queries().record_edits(link, partition_key=crawl.partition_key)
     inserted = queries().insert_new_versions(link, **where, terms=crawl.terms)
+    if inserted["new"] >= _MANY:
+        queries().analyse_videos(link)
     aliases = int(queries().insert_aliases(link, **where))
     gone = int(queries().mark_gone(link, **where)) if complete else 0
     queries().mark_back(link, **where)

@@ -158,28 +158,36 @@ WITH kept AS (
 )
 UPDATE latest l SET changed = false FROM kept k WHERE k.video_id = l.video_id;
 
+-- name: find_edited!
+CREATE TEMP TABLE edited ON COMMIT DROP AS
+SELECT l.video_id, l.changed, e.title, e.license, e.uploader, e.uploaded_on, coalesce(e.published, '{}') AS published,
+       e.channel_id, e.canonical_uri, e.extractor, e.extractor_id, e.duration_s
+FROM latest l JOIN entries e USING (origin_uri)
+WHERE l.edited;
+ANALYZE edited;
+
 -- name: record_edits!
 -- What the source says otherwise than before, field by field. What it does not say any more is not held against it.
 -- Where the content changed too, the old version keeps what was said about it. A new licence is judged anew.
 WITH edits AS (
-    SELECT v.video_id, l.changed, field, before, after
-    FROM latest l JOIN entries e USING (origin_uri) JOIN videos v USING (video_id)
+    SELECT v.video_id, field, before, after
+    FROM edited e JOIN videos v USING (video_id)
     CROSS JOIN LATERAL (VALUES
         ('title', v.title, e.title), ('license', v.license, e.license), ('uploader', v.uploader, e.uploader),
         ('uploaded_on', v.uploaded_on::text, e.uploaded_on::text),
         ('published', v.published::text, (v.published || e.published)::text)
     ) AS f (field, before, after)
-    WHERE l.edited AND after IS NOT NULL AND after IS DISTINCT FROM before
+    WHERE after IS NOT NULL AND after IS DISTINCT FROM before
 ), applied AS (
     UPDATE videos v
     SET title = coalesce(e.title, v.title), license = coalesce(e.license, v.license),
         uploader = coalesce(e.uploader, v.uploader), uploaded_on = coalesce(e.uploaded_on, v.uploaded_on),
-        published = v.published || coalesce(e.published, '{}'), channel_id = coalesce(v.channel_id, e.channel_id),
+        published = v.published || e.published, channel_id = coalesce(v.channel_id, e.channel_id),
         canonical_uri = coalesce(v.canonical_uri, e.canonical_uri), duration_s = coalesce(v.duration_s, e.duration_s),
         extractor = CASE WHEN v.extractor_id IS NULL THEN coalesce(e.extractor, v.extractor) ELSE v.extractor END,
         extractor_id = coalesce(v.extractor_id, e.extractor_id)
-    FROM latest l JOIN entries e USING (origin_uri)
-    WHERE v.video_id = l.video_id AND l.edited AND NOT l.changed
+    FROM edited e
+    WHERE v.video_id = e.video_id AND NOT e.changed
 ), forgotten AS (
     DELETE FROM outcomes o USING edits
     WHERE o.stage = 'fetch' AND o.subject_id = edits.video_id AND edits.field = 'license'
@@ -197,12 +205,14 @@ WITH inserted AS (
     SELECT 'v' || left(encode(sha256(
                convert_to('video', 'UTF8') || '\x00'::bytea || convert_to(:source, 'UTF8') || '\x00'::bytea
                || convert_to(e.origin_uri, 'UTF8') || '\x00'::bytea
-               || convert_to((coalesce(l.version, 0) + 1)::text, 'UTF8')), 'hex'), 20),
-           :source, e.origin_uri, coalesce(l.version, 0) + 1, e.signature, e.title, e.license, :partition_key,
+               || convert_to(n.version::text, 'UTF8')), 'hex'), 20),
+           :source, e.origin_uri, n.version, e.signature, e.title, e.license, :partition_key,
            e.canonical_uri, e.extractor, e.extractor_id, e.channel_id, e.uploader, e.uploaded_on, :terms,
            coalesce(e.published, '{}'), e.duration_s
-    FROM entries e LEFT JOIN latest l USING (origin_uri)
-    WHERE l.changed IS NOT FALSE
+    FROM entries e
+    JOIN (
+        SELECT origin_uri, 1 AS version FROM unknown UNION ALL SELECT origin_uri, version + 1 FROM latest WHERE changed
+    ) n USING (origin_uri)
     ORDER BY e.origin_uri
     RETURNING version
 ), noticed AS (
@@ -211,6 +221,10 @@ WITH inserted AS (
     FROM latest l JOIN entries e USING (origin_uri) WHERE l.changed
 )
 SELECT count(*) FILTER (WHERE version = 1) AS new, count(*) FILTER (WHERE version > 1) AS changed FROM inserted;
+
+-- name: analyse_videos#
+-- After so many new rows the planner's figures are of another table; autovacuum would see to it later.
+ANALYZE videos;
 
 -- name: insert_aliases!
 -- An address that became a video of its own is an alias no more.
