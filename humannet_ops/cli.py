@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from humannet_ops.commands import channels, keywords, takedown
+from humannet_ops.commands import channels, keywords, sources, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.diagnosis import due_lines
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
@@ -24,6 +24,7 @@ stage_app = typer.Typer(no_args_is_help=True, help="Stages: list them, or run on
 models_app = typer.Typer(no_args_is_help=True, help="Models: which one fills which role, and why.")
 app.add_typer(stage_app, name="stage")
 app.add_typer(models_app, name="models")
+app.add_typer(sources.app, name="source")
 app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
 app.add_typer(takedown.app, name="takedown")
