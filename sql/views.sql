@@ -248,3 +248,33 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS releases_recalled FROM release_recalls WHERE release_recalls.takedown_id = t.takedown_id
 ) r;
+
+-- Where each video comes from, under which terms, and what was fetched, from where, when and by whom.
+CREATE VIEW v_provenance AS
+SELECT
+    v.video_id,
+    v.source,
+    v.origin_uri,
+    v.canonical_uri,
+    v.extractor,
+    v.extractor_id,
+    v.uploader,
+    v.uploaded_on,
+    v.license,
+    v.terms,
+    (f.detail ->> 'fetched_at')::timestamptz AS fetched_at,
+    f.detail ->> 'fetched_from' AS fetched_from,
+    f.detail ->> 'client' AS client,
+    v.sha256,
+    v.bytes,
+    m.uri AS metadata_uri,
+    v.gone_at
+FROM videos v
+LEFT JOIN LATERAL (
+    SELECT o.stage_version, o.detail FROM outcomes o
+    WHERE o.stage = 'fetch' AND o.subject_id = v.video_id AND o.outcome = 'kept'
+    ORDER BY o.recorded_at DESC LIMIT 1
+) f ON true
+LEFT JOIN outcome_artifacts m
+    ON m.stage = 'fetch' AND m.subject_id = v.video_id AND m.stage_version = f.stage_version AND m.kind = 'metadata'
+WHERE v.takedown_id IS NULL;

@@ -307,6 +307,33 @@ def test_a_pass_that_a_later_one_overtook_says_nothing_about_what_is_gone() -> N
     assert discovery.memory("site") == {}
 
 
+def test_provenance_tells_of_each_video_where_it_is_from() -> None:
+    day = datetime.date(2025, 5, 1)
+    record_entries(
+        Pass("site", "ytdlp_url", "u", DAY, terms="research only"),
+        [
+            item("a", canonical_uri="https://c/a", extractor="Site", extractor_id="1", uploader="Ann",
+                 uploaded_on=day, license="CC-BY"),
+            item("b"),
+        ],
+    )  # fmt: skip
+    file = VideoFile("sha-a", 7, "mp4", "h264", 20.0, 640, 480, 30.0, False)
+    stored = Artifact("video", "sha-a", "file:///store/a", 7, "video/mp4")
+    said = Artifact("metadata", "sha-m", "file:///store/m", 1, "application/json")
+    detail = {"fetched_at": "2026-01-01T10:00:00+00:00", "fetched_from": "https://cdn/a", "client": "yt-dlp 2026"}
+    fetch(kept(records=(file,), artifacts=(stored, said), detail=detail))
+    columns, rows = reading.ask("select * from v_provenance where origin_uri like '%/a'")
+    (found,) = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert found == {
+        "video_id": video_id("site", "https://site.test/a", 1), "source": "site", "origin_uri": "https://site.test/a",
+        "canonical_uri": "https://c/a", "extractor": "Site", "extractor_id": "1", "uploader": "Ann",
+        "uploaded_on": day, "license": "CC-BY", "terms": "research only",
+        "fetched_at": datetime.datetime(2026, 1, 1, 10, tzinfo=datetime.UTC), "fetched_from": "https://cdn/a",
+        "client": "yt-dlp 2026", "sha256": "sha-a", "bytes": 7, "metadata_uri": "file:///store/m", "gone_at": None,
+    }  # fmt: skip
+    assert ask("select count(*) from v_provenance") == [2]
+
+
 # --- odd text
 
 ODD = [

@@ -23,6 +23,8 @@ CONTRACT = {
     " run_id, task_id, try_number, worker, queue, started_at, seconds, code_revision, artifact_uri, artifact_sha256",
     "v_funnel": "stage, outcome, reason, videos, clips, hours",
     "v_annotations": "clip_id, kind, model_release, value, artifact_uri",
+    "v_provenance": "video_id, source, origin_uri, canonical_uri, extractor, extractor_id, uploader, uploaded_on,"
+    " license, terms, fetched_at, fetched_from, client, sha256, bytes, metadata_uri, gone_at",
     "v_keywords": "keyword, source, parent, proposed_by, proposed_at, status, reason, items, candidates, brought,"
     " fetched, fetched_hours, kept_hours, cost, yield",
 }
