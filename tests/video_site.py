@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -61,7 +62,8 @@ class Fault:
         length: Announced instead of the true length; None announces none and closes at the end.
         drop_after: The connection breaks after so many bytes of the body.
         endless: The body never ends.
-        drip_s: From byte to byte, s.
+        drip_s: From piece to piece, s.
+        step: How large a piece is, bytes.
         slow_head: The header comes byte by byte, too.
         gate: The body waits after its first block until this is set.
         times: How often; then it behaves.
@@ -74,6 +76,7 @@ class Fault:
     drop_after: int | None = None
     endless: bool = False
     drip_s: float = 0.0
+    step: int = BLOCK
     slow_head: bool = False
     gate: threading.Event | None = None
     times: int = 1 << 30
@@ -99,6 +102,7 @@ class Site:
         self.today = datetime.date(2026, 1, 31)
         self.faults: dict[str, Fault] = {}
         self.robots: str | None = None
+        self.files: dict[str, tuple[str, bytes]] = {}
         self.asked: list[Asked] = []
         self.changed = threading.Condition()
         site = self
@@ -107,8 +111,7 @@ class Site:
             pass
 
         Handler.site = site
-        self.server = ThreadingHTTPServer((address, 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server((address, 0), Handler)
         self.host = f"{address}:{self.server.server_port}"
 
     def __enter__(self) -> Site:
@@ -135,6 +138,12 @@ class Site:
             if item.uploaded <= self.today and (item.removed is None or self.today < item.removed)
         ]  # fmt: skip
         return sorted(there, key=lambda item: (item.uploaded, item.name), reverse=True)
+
+    def add_folder(self, path: str, folder: Path) -> None:
+        """Put the files of a folder on the site."""
+        for file in folder.iterdir():
+            kind = {".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml"}.get(file.suffix)
+            self.files[f"{path}/{file.name}"] = (kind or "application/octet-stream", file.read_bytes())
 
     def title(self, item: Item) -> str:
         """Return an item's title today."""
@@ -171,6 +180,14 @@ class Site:
             now += step
             most = max(most, now)
         return most
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -247,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_body(self, asked: Asked, body: bytes, fault: Fault) -> None:
         if fault.drop_after is not None:
             body = body[: fault.drop_after]
-        step = 1 if fault.drip_s else BLOCK
+        step = fault.step
         for place in _places(len(body), step, endless=fault.endless):
             block = body[place : place + step] if place < len(body) else b"\0" * step
             self.wfile.write(block)
@@ -266,6 +283,9 @@ class _Handler(BaseHTTPRequestHandler):
     # what there is
 
     def content(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if path in self.site.files:
+            kind, body = self.site.files[path]
+            return 200, {"Content-Type": kind}, body
         for pattern, page in _PAGES:
             if found := re.fullmatch(pattern, path):
                 return page(self, *map(unquote, found.groups()), query)

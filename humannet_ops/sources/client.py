@@ -20,6 +20,7 @@ import urllib3
 import yt_dlp
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
+from yt_dlp.utils import unsmuggle_url
 from yt_dlp.version import __version__ as version
 
 from humannet_ops.domain.outcome import Reason, SubjectError
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 CLIENT = f"yt-dlp {version}"
 SOCKET_TIMEOUT_S = 20.0
 RETRIES = 3
+PAUSE_S = 0.5
+"""Before a request is repeated, s; twice as long each time."""
 PAGE_BYTES = 32 << 20
 """The largest page, feed or playlist that is read, bytes. Videos have the source's ``max_bytes``."""
 _BLOCK = 1 << 16
@@ -86,6 +89,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         downloading: They are chosen: what is asked for from now on is theirs.
         secrets: What stays out of logs.
         last_asked: The address of the last request.
+        last_error: What went wrong with a connection last. A download that gives up does not say it.
     """
 
     def __init__(self, visit: Visit, guard: Guard, secrets: Secrets, parameters: dict[str, Any]) -> None:
@@ -96,6 +100,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self.files: dict[str, bool] = {}
         self.downloading = False
         self.last_asked = ""
+        self.last_error: RequestError | None = None
         self._bodies: weakref.WeakSet[Body] = weakref.WeakSet()
         super().__init__(parameters)
 
@@ -105,7 +110,16 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         found: dict[str, Any] | None = self.extract_info(url, download=False, process=False, **options)
         if found is None:
             raise SubjectError(Reason.UNSUPPORTED, f"{public(url)}: yt-dlp finds nothing there")
+        if found.get("_type") in ("url", "url_transparent") and found.get("ie_key") in (None, "Generic"):
+            self.pages.add(canonical(unsmuggle_url(found["url"])[0]))
+        if "entries" not in found:
+            self._close_bodies()
         return found
+
+    def _close_bodies(self) -> None:
+        """Close what was opened only to look at its first bytes, so that its host does not serve two files at once."""
+        for body in tuple(self._bodies):
+            body.close()
 
     def urlopen(self, req: Request | str) -> Response:
         """Send a request when its turn has come, and see that the answer may be used."""
@@ -127,17 +141,13 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
             self.visit.obey_tags(public(response.url), response.headers.get_all("X-Robots-Tag") or ())
         if self.downloading:
             self._check_file(request, response)
-        body = Body(response, self.visit, most=None if self.downloading else PAGE_BYTES)
+        body = Body(response, self, most=None if self.downloading else PAGE_BYTES)
         self._bodies.add(body)
         return body
 
     def begin_downloading(self, files: dict[str, bool]) -> None:
-        """Go over from pages to the chosen video files.
-
-        What was opened only to look at its first bytes is closed, so that its host does not serve two files at once.
-        """
-        for body in tuple(self._bodies):
-            body.close()
+        """Go over from pages to the chosen video files."""
+        self._close_bodies()
         self.files = files
         self.downloading = True
 
@@ -155,12 +165,14 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         try:
             response = super().urlopen(request)
         except HTTPError as error:
-            error.response = Body(error.response, self.visit, most=PAGE_BYTES)
+            self.last_error = error
+            error.response = Body(error.response, self, most=PAGE_BYTES)
             wait = error.response.get_header("Retry-After")
             if error.status == 429 or (error.status == 503 and wait):
                 raise self.visit.asked_to_wait(error.response.url, wait, f"{error.status} {error.reason}") from error
             raise
         except RequestError as error:
+            self.last_error = error
             if len(self.guard.refused) > refused:
                 raise self.visit.end(private_address(request.url, self.guard)) from error
             raise
@@ -170,7 +182,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
     def _read_robots(self, url: str) -> str:
         """Return the text of a robots.txt: empty where there is none, and no answer at all where its server fails."""
         try:
-            response = Body(self._send(Request(url, headers=self._agent())), self.visit, most=PAGE_BYTES)
+            response = Body(self._send(Request(url, headers=self._agent())), self, most=PAGE_BYTES)
             return response.read(ROBOTS_BYTES).decode("utf-8", "replace")
         except HTTPError as error:
             if error.status < 500:
@@ -223,12 +235,13 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
 class Body(Response):  # type: ignore[misc]
     """A response whose body counts and ends, however slowly or endlessly it is sent."""
 
-    def __init__(self, response: Response, visit: Visit, most: int | None) -> None:
+    def __init__(self, response: Response, client: Client, most: int | None) -> None:
         super().__init__(
             response.fp, response.url, response.headers, response.status, response.reason, response.extensions
         )
         self._response = response
-        self._visit = visit
+        self._client = client
+        self._visit = client.visit
         self._most = most
         self._read = 0
 
@@ -254,16 +267,20 @@ class Body(Response):  # type: ignore[misc]
         try:
             block = self._receive(amt)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            raise TransportError(cause=error) from error
+            raise self._broken(TransportError(cause=error)) from error
         left = getattr(self.fp, "length_remaining", None)
         if not block and left:
-            raise IncompleteRead(partial=self._read, expected=left)
+            raise self._broken(IncompleteRead(partial=self._read, expected=left))
         self._read += len(block)
         self._visit.count(len(block))
         if self._most is not None and self._read > self._most:
             message = f"{public(self.url)} is longer than a page may be ({self._most >> 20} MiB)"
             raise self._visit.end(SubjectError(Reason.TOO_LARGE, message))
         return block
+
+    def _broken(self, error: TransportError) -> TransportError:
+        self._client.last_error = error
+        return error
 
     def _receive(self, amt: int) -> bytes:
         if self.fp.closed:
@@ -341,7 +358,7 @@ def working(client: Client) -> Iterator[None]:
 
 def _parameters(config: Network, credentials: Credentials | None, secrets: Secrets, ffmpeg: str) -> dict[str, Any]:
     def pause(n: int) -> float:
-        return float(min(0.5 * 2**n, 10.0))
+        return float(min(PAUSE_S * 2**n, 10.0))
 
     held = credentials or Credentials()
     agent = config.politeness.user_agent

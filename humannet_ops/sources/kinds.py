@@ -8,7 +8,7 @@ from typing import Any
 from humannet_ops.sources.config import SourceConfig
 from humannet_ops.sources.protocol import Source
 
-KINDS = ("folder", "http_manifest", "s3_prefix")
+KINDS = ("folder", "http_manifest", "s3_prefix", "ytdlp_channel", "ytdlp_playlist", "ytdlp_search", "ytdlp_url")
 
 
 def _named(kind: object, suffix: str) -> Any:

@@ -18,18 +18,18 @@ _FORBIDDEN = {401, 402, 403, 407, 451}
 _AGAIN = {408, 425}
 # yt-dlp has no types for these; its extractors pass on what sites say. The first that fits counts.
 _SAID = (
+    (Reason.UNSUPPORTED, r"drm|unsupported|requested format|no video formats|unsafe|not a valid url"),
     ("wait", r"not a bot|captcha|rate.?limit|too many requests|try again later|unusual traffic"),
     (
         Reason.FORBIDDEN,
-        r"log ?in|sign in|--cookies|registered users|members?.only|subscri|purchas|premium|rental|confirm your age|"
-        r"age.restricted|your country|geo.?(restrict|block)|not available (in|from) your|password|private video\. sign",
+        r"log ?in|sign in|--cookies|registered users|members?.only|subscri|purchas|premium|rental|age.restricted|"
+        r"your country|geo.?(restrict|block)|not available (in|from) your|password",
     ),
     (
         Reason.GONE,
-        r"private|removed|deleted|no longer|not exist|n't exist|terminated|unavailable|not available|not found|taken down|"
-        r"been closed|expired",
+        r"private|removed|deleted|no longer|not exist|n't exist|terminated|unavailable|not available|not found|"
+        r"taken down|been closed|expired",
     ),
-    (Reason.UNSUPPORTED, r"drm|unsupported|no video|no formats|requested format|not a valid url|unsafe|unusual"),
 )
 
 
@@ -62,7 +62,10 @@ def meaning(opened: Client, url: str, error: BaseException) -> BaseException:
     from yt_dlp.utils import ContentTooShortError, ExtractorError, GeoRestrictedError, UnsupportedError
 
     message = opened.secrets.removed_from(f"{public(url)}: {_text(error)}")
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    if opened.downloading and opened.last_error:
+        causes.append(opened.last_error)
+    for cause in causes:
         if isinstance(cause, (SubjectError, Postponed)):
             return cause
         if isinstance(cause, RefusedError):
@@ -83,7 +86,7 @@ def meaning(opened: Client, url: str, error: BaseException) -> BaseException:
             if isinstance(reason, Reason):
                 return SubjectError(reason, message)
             return opened.visit.asked_to_wait(opened.last_asked or url, None, message)
-    known = next((each for each in _causes(error) if isinstance(each, ExtractorError)), None)
+    known = next((each for each in causes if isinstance(each, ExtractorError)), None)
     return SubjectError(Reason.UNSUPPORTED if known and known.expected else Reason.ERROR, message)
 
 

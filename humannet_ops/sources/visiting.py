@@ -67,6 +67,7 @@ class Visit:
         self._reserved = 0
         self._begun_with = _size(folder) if folder else 0
         self._hosts: set[str] = set()
+        self._well: set[str] = set()
         self._robots: dict[str, Protego] = {}
 
     def __enter__(self) -> Self:
@@ -204,7 +205,10 @@ class Visit:
 
     def answered(self, url: str) -> None:
         """Note that a host answers as it should."""
-        politeness.host_answered(host_of(url))
+        host = host_of(url)
+        if host not in self._well:
+            politeness.host_answered(host)
+            self._well.add(host)
 
     def failed(self, url: str, because: str) -> None:
         """Note that a host does not."""

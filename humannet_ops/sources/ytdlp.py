@@ -19,8 +19,8 @@ from humannet_ops.sources.protocol import Credentials, Fetched
 if TYPE_CHECKING:
     from humannet_ops.sources.client import Client
 
-# The best picture with the best sound, merged; or the best file with both; or what there is.
-_FORMAT = "bv*+ba/b/bv*"
+# The best picture with the best sound, merged; or the best file with both; or a picture alone. Never sound alone.
+_FORMAT = "bv*+ba/b[vcodec!=?none]/bv*"
 _NOT_OVER = ("is_live", "is_upcoming", "post_live")
 _LIVE_AGAIN = datetime.timedelta(hours=6)
 # What of the info dict is not kept: how to get at the files (it runs out, and may be signed), and what is ours.

@@ -10,12 +10,18 @@ from broken_videos import moving_video
 from video_site import Site
 
 from humannet_ops.domain.records import VideoSubject
+from humannet_ops.sources import client
 from humannet_ops.sources.config import Network
+from humannet_ops.sources.protocol import Credentials
+from humannet_ops.sources.ytdlp import fetch_url
+
+HERE = ["127.0.0.1/32"]
+IN_A_HURRY = {"requests_per_minute": 60000}
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real video of some 100 KB."""
+    """A real video of some 170 KB."""
     return moving_video(tmp_path_factory.mktemp("clip"), 2.0)
 
 
@@ -26,24 +32,36 @@ def other_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(home: Path) -> Iterator[Site]:
-    """An empty site, and a catalog."""
+def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """An empty site, and a catalog; yt-dlp repeats at once what failed."""
+    monkeypatch.setattr(client, "PAUSE_S", 0.01)
     with Site() as there:
         yield there
 
 
-@pytest.fixture
-def config() -> Callable[..., Network]:
-    """A function that makes a source's configuration; it may reach 127.0.0.1 and is in a hurry."""
+class Fetching:
+    """Fetches from the site as a source does."""
 
-    def make(**fields: object) -> Network:
-        politeness = {"requests_per_minute": 60000} | dict(fields.pop("politeness", {}))
-        base = {"source": "site", "kind": "ytdlp_url", "description": "d", "private_addresses": ["127.0.0.1/32"]}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def config(self, **fields: object) -> Network:
+        """Return a source's configuration; it may reach 127.0.0.1 and is in a hurry."""
+        politeness = IN_A_HURRY | dict(fields.pop("politeness", {}))  # type: ignore[call-overload]
+        base = {"source": "site", "kind": "ytdlp_url", "description": "d", "private_addresses": HERE}
         return Network.model_validate(base | fields | {"politeness": politeness})
 
-    return make
+    def __call__(
+        self, url: str, *, name: str = "v1", credentials: Credentials | None = None, **fields: object
+    ) -> tuple[bytes, dict[str, object]]:
+        """Fetch and return the file's content and what is known of it."""
+        video = VideoSubject(name, "site", url)
+        with fetch_url(self.config(**fields), video, self.folder / name, lambda: credentials) as fetched:
+            told = {"url": fetched.url, "client": fetched.client, "metadata": dict(fetched.metadata)}
+            return fetched.path.read_bytes(), told
 
 
-def video(url: str, name: str = "v1") -> VideoSubject:
-    """Return a video of an address."""
-    return VideoSubject(name, "site", url)
+@pytest.fixture
+def fetch(tmp_path: Path) -> Callable[..., tuple[bytes, dict[str, object]]]:
+    """A function that fetches an address."""
+    return Fetching(tmp_path / "incoming")
