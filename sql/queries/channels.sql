@@ -7,7 +7,7 @@ WITH judged AS (
     JOIN video_yields y USING (video_id)
     LEFT JOIN channels c ON c.channel_id = v.channel_id
     WHERE v.channel_id IN (SELECT s.channel_id FROM videos s WHERE s.source = :source)
-      AND y.fetched AND y.decided
+      AND y.fetched AND y.decided AND v.takedown_id IS NULL
       AND (c.channel_id IS NULL OR (c.status = 'active' AND v.discovered_at > c.updated_at))
     GROUP BY v.channel_id
 )
@@ -54,7 +54,7 @@ WITH yields AS (
            count(*) FILTER (WHERE y.fetched AND y.decided) AS decided, count(*) FILTER (WHERE y.kept_s > 0) AS kept,
            coalesce(sum(y.kept_s), 0) / 3600 AS kept_hours, string_agg(DISTINCT v.source, ', ') AS sources
     FROM videos v LEFT JOIN video_yields y USING (video_id)
-    WHERE v.channel_id IS NOT NULL GROUP BY v.channel_id
+    WHERE v.channel_id IS NOT NULL AND v.takedown_id IS NULL GROUP BY v.channel_id
 )
 SELECT coalesce(y.channel_id, c.channel_id) AS channel_id, coalesce(y.title, c.title) AS title,
        coalesce(c.status, 'active') AS status, coalesce(y.videos, 0) AS videos, coalesce(y.fetched, 0) AS fetched,

@@ -56,6 +56,7 @@ WITH crawl AS (
     JOIN crawl c USING (partition_key)
     JOIN videos v USING (video_id)
     LEFT JOIN video_yields y USING (video_id)
+    WHERE v.takedown_id IS NULL
     GROUP BY w.keyword_id
 )
 SELECT k.keyword_id, coalesce(g.searches, 0) AS searches, coalesce(g.items, 0) AS items, coalesce(b.fresh, 0) AS fresh,
@@ -98,7 +99,7 @@ LEFT JOIN (
     SELECT w.keyword_id, sum(v.duration_s) / 3600 AS hours, sum(y.kept_s) / 3600 AS kept_hours
     FROM video_keywords w JOIN keywords USING (keyword_id) JOIN videos v USING (video_id)
     JOIN video_yields y USING (video_id)
-    WHERE keywords.source = :source AND y.fetched AND y.decided GROUP BY w.keyword_id
+    WHERE keywords.source = :source AND y.fetched AND y.decided AND v.takedown_id IS NULL GROUP BY w.keyword_id
 ) f USING (keyword_id)
 WHERE k.source = :source AND k.status = 'active' AND (f.hours IS NULL OR f.kept_hours > 0)
   AND (:phrase::text IS NULL OR k.normalised = :phrase)
@@ -113,7 +114,7 @@ SELECT keyword_id, title, tags, description, kept FROM (
            row_number() OVER (PARTITION BY w.keyword_id
                               ORDER BY coalesce(y.kept_s > 0, false) DESC, w.partition_key DESC, v.video_id) AS place
     FROM video_keywords w JOIN videos v USING (video_id) LEFT JOIN video_yields y USING (video_id)
-    WHERE w.keyword_id = ANY(:keyword_ids)
+    WHERE w.keyword_id = ANY(:keyword_ids) AND v.takedown_id IS NULL
 ) texts WHERE place <= :most ORDER BY keyword_id, place;
 
 -- name: collect_found!

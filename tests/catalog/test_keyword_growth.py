@@ -12,7 +12,7 @@ import pytest
 from keyword_world import Site, shelf_entry
 from typer.testing import CliRunner
 
-from humannet_ops.catalog import keywords, reading
+from humannet_ops.catalog import keywords, reading, takedowns
 from humannet_ops.catalog.discovery import Entry
 from humannet_ops.cli import app
 from humannet_ops.sources.expansion.growth import grow
@@ -118,6 +118,18 @@ def test_what_a_strategy_proposes_is_checked_like_anything_else(site: Site, monk
     monkeypatch.setitem(growth.STRATEGIES, "careless", Careless)
     site.crawl("2026-01-01", shelf)
     assert [known.phrase for known in grow("cooking", ["careless"], 2).added] == ["new thing", "another"]
+
+
+def test_what_was_taken_down_is_not_read_for_new_keywords(site: Site) -> None:
+    site.crawl("2026-01-01", shelf)
+    site.decide(kept_onions)
+    (onions,) = keywords.expandable("cooking", 1)
+    assert len(keywords.texts([onions.keyword_id], 9)[onions.keyword_id]) == 2
+    ((video_id,),) = reading.ask(f"select video_id from v_videos where title = '{ONIONS} 1'")[1]
+    takedowns.take_down("video", video_id, reason="asked to", requested_by="somebody")
+    (left,) = keywords.texts([onions.keyword_id], 9)[onions.keyword_id]
+    assert (left.title, left.kept) == (f"{ONIONS} 2", True)
+    assert list(reading.ask(f"select fetched from v_keywords where keyword = '{ONIONS}'")[1]) == [(1,)]
 
 
 def test_keyword_commands(site: Site) -> None:
