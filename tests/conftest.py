@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -34,19 +35,20 @@ def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     postgres.stop(home)
 
 
+def _forget() -> None:
+    for cached in (settings, registry.models, registry.specs, registry.versions):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def forget_settings() -> Callable[[], None]:
     """A function after which the environment is read anew."""
 
-    def forget() -> None:
-        for cached in (settings, registry.models, registry.specs, registry.versions):
-            cached.cache_clear()
-
-    return forget
+    return _forget
 
 
-@pytest.fixture
-def new_database(postgres_home: Path) -> Iterator[object]:
+@contextmanager
+def databases(postgres_home: Path) -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and returns its URL; all are dropped afterwards."""
     made: list[str] = []
     admin = psycopg2.connect(
@@ -74,16 +76,43 @@ def new_database(postgres_home: Path) -> Iterator[object]:
 
 
 @pytest.fixture
-def home(
-    tmp_path: Path, new_database, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+def new_database(postgres_home: Path) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and returns its URL; all are dropped after the test."""
+    with databases(postgres_home) as make:
+        yield make
+
+
+@contextmanager
+def fresh_home(
+    folder: Path, make: Callable[[], str], monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
 ) -> Iterator[Path]:
     """A HUMANNET_HOME of its own with a migrated, empty catalog; the installed models are those of the real home."""
     models = settings().models
     monkeypatch.setenv("HUMANNET_MODELS_DIR", str(models))
-    monkeypatch.setenv("HUMANNET_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HUMANNET_CATALOG_URL", new_database())
-    forget_settings()
+    monkeypatch.setenv("HUMANNET_HOME", str(folder / "home"))
+    monkeypatch.setenv("HUMANNET_CATALOG_URL", make())
+    forget()
     migrations.upgrade()
-    yield tmp_path / "home"
+    yield folder / "home"
     monkeypatch.undo()
-    forget_settings()
+    forget()
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, new_database, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+) -> Iterator[Path]:
+    """A HUMANNET_HOME for one test."""
+    with fresh_home(tmp_path, new_database, monkeypatch, forget_settings) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_home(postgres_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A HUMANNET_HOME for all tests of a module, which must not be in each other's way."""
+    with (
+        databases(postgres_home) as make,
+        pytest.MonkeyPatch.context() as monkeypatch,
+        fresh_home(tmp_path_factory.mktemp("shared"), make, monkeypatch, _forget) as made,
+    ):
+        yield made

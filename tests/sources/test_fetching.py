@@ -17,7 +17,6 @@ from broken_videos import ffmpeg
 from conftest import Fetching
 from video_site import BLOCK, Fault, Site
 
-from humannet_ops.catalog import reading
 from humannet_ops.domain.outcome import Postponed, Reason, SubjectError
 from humannet_ops.media.probe import probe
 from humannet_ops.sources import client, visiting
@@ -43,10 +42,6 @@ def seconds_until(wait: Postponed) -> float:
     return (wait.until - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
-def ask(statement: str) -> list[tuple[object, ...]]:
-    return list(reading.ask(statement)[1])
-
-
 @pytest.mark.parametrize("path", ["/item/a", "/og/a", "/html5/a", "/media/a.mp4", "/media/a"])
 def test_a_page_or_a_file_gives_the_bytes(site: Site, fetch: Fetching, clip: Path, path: str) -> None:
     site.add("a", clip)
@@ -56,8 +51,8 @@ def test_a_page_or_a_file_gives_the_bytes(site: Site, fetch: Fetching, clip: Pat
     assert str(told["url"]).startswith(site.url("/"))
     # one item, one place, nothing left behind
     assert not (fetch.folder / "v1").exists()
-    assert ask("select count(*) from visits") == [(0,)]
-    assert ask("select items, bytes >= 100000 from source_days") == [(1, True)]
+    assert fetch.asked("select count(*) from visits where source = $source") == [(0,)]
+    assert fetch.asked("select items, bytes >= 100000 from source_days where source = $source") == [(1, True)]
 
 
 def test_what_the_page_says_is_kept_without_addresses_of_files(site: Site, fetch: Fetching, clip: Path) -> None:
@@ -127,7 +122,7 @@ def test_what_cannot_be_fetched_says_why(
     assert site.url(path) in str(error)
     # what may go better next time is kept for it
     assert (fetch.folder / "v1").exists() is not reason.permanent
-    assert ask("select count(*) from visits") == [(0,)]
+    assert fetch.asked("select count(*) from visits where source = $source") == [(0,)]
 
 
 def test_a_host_that_is_not_there_is_unreachable(site: Site, fetch: Fetching) -> None:
@@ -210,7 +205,7 @@ def test_a_killed_download_goes_on_and_holds_nothing_for_long(site: Site, fetch:
     content, _ = fetch(site.url("/item/a"), politeness={"concurrent": 1})
     assert content == clip.read_bytes()
     assert f"bytes={BLOCK}-" in [asked.headers.get("Range") for asked in site.asked]
-    assert ask("select count(*) from visits") == [(0,)]
+    assert fetch.asked("select count(*) from visits where source = $source") == [(0,)]
 
 
 def age_visits() -> None:
@@ -428,7 +423,7 @@ def test_a_host_that_fails_again_and_again_is_left_alone(site: Site, fetch: Fetc
     site.add("a", clip)
     del site.faults["/item/a"]
     fetch(site.url("/item/a"))
-    assert ask("select failures from hosts") == [(0,)]
+    assert fetch.asked(f"select failures from hosts where host = '{site.host}'") == [(0,)]
 
 
 def open_hosts() -> None:
