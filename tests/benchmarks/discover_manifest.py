@@ -4,8 +4,9 @@
 
 Each pass runs in a process of its own against a catalog of its own in the embedded Postgres, both below a temporary
 folder. The manifest is laid out like Koala-36M: a row a segment, one in fifty of an address that came before, far away
-in the file. Memory is the peak of the process that reads, and of the Postgres process that works for it (without the
-buffers that all of them share).
+in the file. Seconds are what a clock shows, and what both processes computed, which other work on the machine changes
+less. Memory is the peak of the process that reads, and of the Postgres process that works for it (without the buffers
+that all of them share).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,45 +69,59 @@ def crawl(manifest: str, day: str) -> None:
         Pass(SOURCE, config.kind, source.address(), day), source.entries(crawl), source.digest, crawl
     )
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "found": str(found), "unchanged": crawl.unchanged}))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    said = {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak_mib": usage.ru_maxrss / 1024}
+    print(json.dumps({**said, "found": str(found)}))
 
 
-@contextmanager
-def watched(home: Path) -> Iterator[list[float]]:
-    """Sample the memory of the Postgres backends; the list's only item is the peak of the largest, MiB."""
-    import psutil
+class Backends(threading.Thread):
+    """Samples what the Postgres processes of a home use: the peak of the largest, MiB, and their seconds of CPU."""
 
-    from humannet_ops.local import postgres
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.home, self.peak_mib, self._done = home, 0.0, threading.Event()
+        self._before = self._cpu()
+        self._last = dict(self._before)
 
-    peak, done = [0.0], threading.Event()
+    def run(self) -> None:
+        """Sample until stopped; a process that ends keeps the seconds that it had."""
+        while not self._done.wait(0.25):
+            self._last.update(self._cpu())
 
-    def sample() -> None:
-        while not done.wait(0.25):
-            for process in postgres.servers(home):
-                try:
-                    memory = process.memory_full_info()
-                except psutil.Error:
-                    continue
-                peak[0] = max(peak[0], memory.uss / (1 << 20))
+    def stop(self) -> float:
+        """End, and return the seconds of CPU that were used meanwhile."""
+        self._done.set()
+        self.join()
+        return sum(seconds - self._before.get(pid, 0.0) for pid, seconds in self._last.items())
 
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
+    def _cpu(self) -> dict[int, float]:
+        import psutil
+
+        from humannet_ops.local import postgres
+
+        found = {}
+        for process in postgres.servers(self.home):
+            try:
+                times = process.cpu_times()
+                found[process.pid] = times.user + times.system
+                self.peak_mib = max(self.peak_mib, process.memory_full_info().uss / (1 << 20))
+            except psutil.Error:
+                continue
+        return found
 
 
 def measure(home: Path, manifest: Path, day: str) -> dict[str, Any]:
     """Run one pass in a process of its own."""
-    with watched(home) as backend:
+    backends = Backends(home)
+    backends.start()
+    try:
         done = subprocess.run(
             [sys.executable, __file__, "--crawl", str(manifest), day], check=True, capture_output=True, text=True
         )
+    finally:
+        cpu = backends.stop()
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "backend_mib": backend[0]}
+    return {**found, "cpu": found["cpu"] + cpu, "backend_mib": backends.peak_mib}
 
 
 def benchmark(count: int) -> None:
@@ -129,7 +143,7 @@ def benchmark(count: int) -> None:
             size = manifest.stat().st_size / (1 << 20)
             print(f"\n{count:,} rows, {size:.0f} MiB")
             passes = [("first", None), ("unchanged", None), ("1 % changed", 100), ("all read, none changed", -1)]
-            first = 0.0
+            first: dict[str, Any] = {}
             for place, (label, change) in enumerate(passes, start=1):
                 if change == 100:
                     write(manifest, count, edited_every=change)
@@ -137,10 +151,11 @@ def benchmark(count: int) -> None:
                     with manifest.open("a") as stream:
                         stream.write("\n")
                 found = measure(home, manifest, f"2026-01-{place:02d}")
-                first = first or found["seconds"]
+                first = first or found
+                shares = [f"{found[name]:7.1f} s {found[name] / first[name]:6.1%}" for name in ("seconds", "cpu")]
                 print(
-                    f"{label:<24}{found['seconds']:8.1f} s {found['seconds'] / first:7.1%} of the first"
-                    f"{found['peak_mib']:8.0f} MiB {found['backend_mib']:6.0f} MiB in Postgres  {found['found']}",
+                    f"{label:<23} {shares[0]}, computing {shares[1]}; {found['peak_mib']:4.0f} MiB and "
+                    f"{found['backend_mib']:3.0f} MiB in Postgres; load {os.getloadavg()[0]:.1f}; {found['found']}",
                     flush=True,
                 )
             with connect() as link, transaction(link), link.cursor() as cursor:
