@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,9 +11,11 @@ from typing import Any, TypeAlias
 
 import aiosql
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from psycopg2.extras import RealDictCursor
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from humannet_ops.settings import REPOSITORY, settings
@@ -35,7 +38,7 @@ def queries() -> Any:
 def catalog_url() -> URL:
     """Return the catalog's address: ``HUMANNET_CATALOG_URL``, or the embedded Postgres."""
     if named := settings().catalog_url:
-        return make_url(named)
+        return _parsed("HUMANNET_CATALOG_URL", named)
     from humannet_ops.local.postgres import url
 
     return make_url(url(settings().home, "catalog"))
@@ -44,14 +47,26 @@ def catalog_url() -> URL:
 def reader_url() -> URL:
     """Return the catalog's address for people's questions: a role that may only read, where one is known."""
     if named := settings().catalog_reader_url:
-        return make_url(named)
+        return _parsed("HUMANNET_CATALOG_READER_URL", named)
     return catalog_url() if settings().catalog_url else catalog_url().set(username="reader")
 
 
+def _parsed(variable: str, named: str) -> URL:
+    try:
+        return make_url(named)
+    except ArgumentError as error:
+        raise CatalogError(f"{variable} is no address like postgresql://user@host/database.") from error
+
+
 def address(url: URL) -> str:
-    """Return an address as psql takes it, in quotes, without its password."""
-    parts = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
-    return '"' + " ".join(f"{name}={value}" for name, value in parts.items() if name != "password") + '"'
+    """Return an address as psql takes it, quoted for a shell, without its password."""
+    parts = _parts(url)
+    parts.pop("password", None)
+    return shlex.quote(psycopg2.extensions.make_dsn(**parts))
+
+
+def _parts(url: URL) -> dict[str, Any]:
+    return {**url.translate_connect_args(database="dbname", username="user"), **url.query}
 
 
 @retry(
@@ -61,9 +76,8 @@ def address(url: URL) -> str:
     reraise=True,
 )
 def _connect(url: URL) -> Connection:
-    where: dict[str, Any] = {**url.translate_connect_args(database="dbname", username="user"), **url.query}
     link: Connection = psycopg2.connect(
-        **where, cursor_factory=RealDictCursor, application_name="humannet", connect_timeout=5
+        **_parts(url), cursor_factory=RealDictCursor, application_name="humannet", connect_timeout=5
     )
     return link
 
@@ -77,7 +91,7 @@ def connect(*, patient: bool = True, read_only: bool = False) -> Iterator[Connec
         read_only: As the role that may only read.
 
     Raises:
-        CatalogError: no database answers.
+        CatalogError: no database answers, or it has not the tables that the block asks for.
     """
     url = reader_url() if read_only else catalog_url()
     try:
@@ -90,6 +104,9 @@ def connect(*, patient: bool = True, read_only: bool = False) -> Iterator[Connec
         ) from error
     try:
         yield link
+    except (psycopg2.errors.UndefinedColumn, psycopg2.errors.UndefinedTable) as error:
+        said = str(error).strip().splitlines()[0]
+        raise CatalogError(f"The catalog's schema is not this code's: run `humannet migrate`. ({said})") from error
     finally:
         link.close()
 

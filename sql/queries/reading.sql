@@ -115,3 +115,16 @@ SELECT version_num FROM alembic_version;
 
 -- name: is_migrated$
 SELECT to_regclass('alembic_version') IS NOT NULL;
+
+-- name: pose_question^
+-- A person's statement, for open_answer. The whole answer is wanted, not its first rows soon.
+SELECT set_config('humannet.question', :statement, true), set_config('cursor_tuple_fraction', '1', true);
+
+-- name: open_answer#
+-- Postgres itself refuses what is not one statement, or gives no rows: only such a statement can be a cursor's.
+DO $$
+DECLARE
+    answer refcursor := 'answer';
+BEGIN
+    OPEN answer NO SCROLL FOR EXECUTE current_setting('humannet.question');
+END $$;

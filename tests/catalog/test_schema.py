@@ -86,4 +86,4 @@ def test_examples_run(home: Path, example: Path) -> None:
 
 def test_a_persons_sql_cannot_write(home: Path) -> None:
     with pytest.raises(connection.CatalogError, match="read-only transaction"):
-        reading.ask("delete from videos")
+        list(reading.ask("delete from videos returning 1")[1])
