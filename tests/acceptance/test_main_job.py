@@ -180,9 +180,7 @@ def component(name: str) -> Callable[[Path], list[psutil.Process]]:
 def workers(home: Path, *, idle: bool) -> list[psutil.Process]:
     """Find the executor's processes, which Airflow names after the task they run."""
     titles = ((process, " ".join(process.cmdline())) for process in components.marked(home))
-    return [
-        process for process, title in titles if title.startswith("airflow worker") and ("<idle>" in title) is idle
-    ]
+    return [process for process, title in titles if title.startswith("airflow worker") and ("<idle>" in title) is idle]
 
 
 def lines(job: subprocess.Popen[str]) -> Iterator[str]:
