@@ -199,13 +199,15 @@ def _kind(kind: str | None, interactive: bool) -> str:
 def _ask(content: dict[str, Any]) -> None:
     """Ask for what a kind needs, for what else it knows, for what every source has; ask again for what is wrong."""
     from humannet_ops.sources import config
+    from humannet_ops.sources.config import Network
     from humannet_ops.sources.faults import meanings
     from humannet_ops.sources.kinds import config_class
 
     model = config_class(content["kind"])
     fields, means = model.model_fields, meanings(model)
     needed = [name for name, field in fields.items() if field.is_required() and name not in content]
-    own = [name for name in model.__annotations__ if name not in needed and name not in content]
+    common = Network if issubclass(model, Network) else config.SourceConfig
+    own = [name for name in fields if name not in {*common.model_fields, *needed, *content}]
     also = [name for name in _ALSO_ASKED if name in fields]
     console.print("Enter leaves a field at its default; values are as in YAML.", highlight=False, soft_wrap=True)
     for name in [*needed, *own, *also]:

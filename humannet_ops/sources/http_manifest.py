@@ -17,13 +17,13 @@ from pydantic import BeforeValidator, ByteSize, Field, field_validator
 
 from humannet_ops.catalog.discovery import Entry
 from humannet_ops.domain.records import VideoSubject
-from humannet_ops.sources.config import GIB, Network, SourceError, Strict, filled_in
+from humannet_ops.sources.config import GIB, SourceError, Strict, filled_in
 from humannet_ops.sources.manifest_download import Copy, download
 from humannet_ops.sources.manifest_layouts import LAYOUTS, Layout, Reader, recognised
 from humannet_ops.sources.manifest_rows import Form, Manifest
 from humannet_ops.sources.network import canonical
 from humannet_ops.sources.protocol import Crawl, Credentials, Fetched, Source
-from humannet_ops.sources.s3_prefix import fetch_object
+from humannet_ops.sources.s3_prefix import S3Network, fetch_object
 from humannet_ops.storage import sha256_of
 
 # Raise it when rows are read otherwise: an unchanged manifest is then read again.
@@ -72,7 +72,7 @@ class Columns(Strict):
     caption: Names | None = None
 
 
-class HttpManifestConfig(Network):
+class HttpManifestConfig(S3Network):
     """A manifest of addresses.
 
     Attributes:
@@ -86,8 +86,6 @@ class HttpManifestConfig(Network):
         rows: Where the list of rows is in a JSON document: ``videos``.
         encoding: Of its text.
         max_manifest_bytes: The largest manifest that is downloaded.
-        endpoint_url: The S3 service that its s3 addresses are of; without it, AWS.
-        anonymous: Whether its s3 addresses are read without credentials, as public buckets are.
     """
 
     kind: Literal["http_manifest"]
@@ -101,8 +99,6 @@ class HttpManifestConfig(Network):
     rows: str | None = None
     encoding: str = "utf-8"
     max_manifest_bytes: ByteSize = ByteSize(64 * GIB)
-    endpoint_url: str | None = None
-    anonymous: bool = False
 
     @field_validator("encoding")
     @classmethod

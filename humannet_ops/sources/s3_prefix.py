@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field
+from pydantic import Field
 
 from humannet_ops.catalog.discovery import Entry
 from humannet_ops.domain.outcome import Reason, SubjectError
@@ -17,36 +17,35 @@ from humannet_ops.domain.records import VideoSubject
 from humannet_ops.sources.config import Network, SourceError
 from humannet_ops.sources.folder import is_wanted
 from humannet_ops.sources.protocol import Crawl, Credentials, Fetched, Source
+from humannet_ops.sources.visiting import Visit
 from humannet_ops.storage import BucketReader, StoreError, reader_version
 
 
-class S3PrefixConfig(Network):
+class S3Network(Network):
+    """What every source says that reads S3.
+
+    Attributes:
+        endpoint_url: The S3 service, where it is not AWS.
+        anonymous: Whether it is read without credentials, as public buckets are.
+    """
+
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+/?$")] | None = None
+    anonymous: bool = False
+
+
+class S3PrefixConfig(S3Network):
     """Video files in an S3 bucket. Keys come from ``connection``, or from where boto3 finds them.
 
     Attributes:
         uri: Where they are: ``s3://bucket/prefix``.
-        endpoint_url: The service, where it is not AWS.
-        anonymous: Whether it is asked without credentials, as public buckets are.
         include: Globs of the keys below the prefix that are taken.
         exclude: Globs of those that are not.
     """
 
     kind: Literal["s3_prefix"]
     uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")]
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+/?$")] | None = None
-    anonymous: bool = False
     include: Sequence[str] = ("*",)
     exclude: Sequence[str] = ()
-
-
-class Bucketed(Protocol):
-    """What a source's file says about S3."""
-
-    source: str
-    endpoint_url: str | None
-    anonymous: bool
-    max_bytes: ByteSize
-    max_seconds: float
 
 
 class S3PrefixSource(Source[S3PrefixConfig]):
@@ -84,44 +83,51 @@ class S3PrefixSource(Source[S3PrefixConfig]):
 
 @contextmanager
 def fetch_object(
-    config: Bucketed, video: VideoSubject, folder: Path, credentials: Callable[[], Credentials | None]
+    config: S3Network, video: VideoSubject, folder: Path, credentials: Callable[[], Credentials | None]
 ) -> Iterator[Fetched]:
     """Download the object of an ``s3://`` address into ``folder``, for the length of a ``with`` block.
 
     Raises:
-        SubjectError: gone, forbidden, too_large, timed_out, changed_while_read.
-        StoreError: the service does not answer.
+        SubjectError: gone, forbidden, too_large, timed_out, unreachable.
+        Postponed: it must wait: for its host, the day's budget, quiet hours, disk space.
     """
-    bucket, key = bucket_and_key(video.origin_uri)
     folder.mkdir(parents=True, exist_ok=True)
+    bucket, key = bucket_and_key(video.origin_uri)
     path = folder / ("object" + Path(key).suffix[:16])
-    until = time.monotonic() + config.max_seconds
     try:
-        with reader(config, credentials()).opened(bucket, key) as (said, chunks):
-            etag, size = said["ETag"].strip('"'), said["ContentLength"]
-            if size > config.max_bytes:
-                raise SubjectError(
-                    Reason.TOO_LARGE,
-                    f"{video.origin_uri} has {size} bytes; {config.source}.yaml takes {int(config.max_bytes)}",
-                )
-            with path.open("wb") as target:
-                for chunk in chunks:
-                    target.write(chunk)
-                    if time.monotonic() > until:
-                        raise SubjectError(
-                            Reason.TIMED_OUT, f"{video.origin_uri} took longer than {config.max_seconds:g} s"
-                        )
-        metadata = {
-            "etag": etag, "bytes": size, "last_modified": said.get("LastModified"),
-            "content_type": said.get("ContentType"), "version_id": said.get("VersionId"),
-            "metadata": said.get("Metadata", {}),
-        }  # fmt: skip
-        yield Fetched(path, video.origin_uri, reader_version(), metadata)
+        with Visit(config, folder) as visit:
+            visit.begin_item()
+            try:
+                visit.arrive(config.endpoint_url or f"https://{bucket}.s3.amazonaws.com")
+                metadata = _download(visit, reader(config, credentials()), bucket, key, path)
+            except StoreError as error:
+                raise SubjectError(Reason.UNREACHABLE, str(error)) from error
+            visit.leave_hosts()
+            yield Fetched(path, video.origin_uri, reader_version(), metadata)
+            visit.items = 1
     finally:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(folder)
 
 
-def reader(config: Bucketed, credentials: Credentials | None) -> BucketReader:
+def _download(visit: Visit, service: BucketReader, bucket: str, key: str, path: Path) -> dict[str, Any]:
+    with service.opened(bucket, key) as (said, chunks):
+        size = said["ContentLength"]
+        if size > visit.config.max_bytes:
+            most = visit.config.max_bytes.human_readable()
+            raise SubjectError(Reason.TOO_LARGE, f"s3://{bucket}/{key} has {size} bytes, more than max_bytes ({most})")
+        visit.expect(size)
+        with path.open("wb") as target:
+            for chunk in chunks:
+                target.write(chunk)
+                visit.count(len(chunk))
+    return {
+        "etag": said["ETag"].strip('"'), "bytes": size, "last_modified": said.get("LastModified"),
+        "content_type": said.get("ContentType"), "version_id": said.get("VersionId"),
+        "metadata": said.get("Metadata", {}),
+    }  # fmt: skip
+
+
+def reader(config: S3Network, credentials: Credentials | None) -> BucketReader:
     """Open the service that a source names, as whom its connection says."""
     login, password = (credentials.login, credentials.password) if credentials else (None, None)
     return BucketReader(config.endpoint_url, login, password, anonymous=config.anonymous)

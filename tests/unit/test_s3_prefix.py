@@ -13,13 +13,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from humannet_ops.catalog.discovery import Entry
-from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.domain.outcome import Postponed, Reason, SubjectError
 from humannet_ops.domain.records import VideoSubject
 from humannet_ops.sources.config import SourceError
 from humannet_ops.sources.http_manifest import HttpManifestConfig, HttpManifestSource
 from humannet_ops.sources.protocol import Crawl, Credentials, Window
 from humannet_ops.sources.s3_prefix import S3PrefixConfig, S3PrefixSource, canonical
-from humannet_ops.storage import StoreError
 
 KEYS = Credentials(login="testing", password="testing")
 
@@ -96,6 +95,7 @@ def test_more_than_a_page_is_listed(bucket: Any, endpoint: str, monkeypatch: pyt
     assert len(listed(source(bucket, endpoint, exclude=["[05].mp4"]))[0]) == 8
 
 
+@pytest.mark.usefixtures("home")
 def test_an_object_is_fetched_with_what_s3_says_and_removed_afterwards(
     bucket: Any, endpoint: str, tmp_path: Path
 ) -> None:
@@ -108,33 +108,36 @@ def test_an_object_is_fetched_with_what_s3_says_and_removed_afterwards(
         assert fetched.client.startswith("boto3 1.")
         assert fetched.metadata["metadata"] == {"camera": "left"}
         assert f"{fetched.metadata['etag']}:{fetched.metadata['bytes']}" == entry.signature
-    assert list((tmp_path / "v1").iterdir()) == []
+    assert not (tmp_path / "v1").exists()
 
 
-@pytest.mark.parametrize("uri", ["none.mp4", "../nobucket-here/none.mp4"])
-def test_what_is_not_there_is_gone(bucket: Any, endpoint: str, tmp_path: Path, uri: str) -> None:
-    address = f"s3://{bucket.name}/{uri}" if uri == "none.mp4" else "s3://nobucket-here/none.mp4"
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", ["", "nobucket-here"])
+def test_what_is_not_there_is_gone(bucket: Any, endpoint: str, tmp_path: Path, name: str) -> None:
+    address = f"s3://{name or bucket.name}/none.mp4"
     with (
         pytest.raises(SubjectError) as error,
-        source(bucket, endpoint).fetch(video(address), tmp_path, lambda: KEYS),
+        source(bucket, endpoint).fetch(video(address), tmp_path / "v1", lambda: KEYS),
     ):
         pass
     assert error.value.reason is Reason.GONE
 
 
+@pytest.mark.usefixtures("home")
 def test_a_file_that_is_too_large_or_too_slow_is_not_kept(bucket: Any, endpoint: str, tmp_path: Path) -> None:
     bucket.put_object(Key="raw/a.mp4", Body=b"x" * 3_000_000)
     for fields, reason in (({"max_bytes": "1 MB"}, Reason.TOO_LARGE), ({"max_seconds": 1e-9}, Reason.TIMED_OUT)):
         found = source(bucket, endpoint, **fields)
         with (
             pytest.raises(SubjectError) as error,
-            found.fetch(video(f"s3://{bucket.name}/raw/a.mp4"), tmp_path, lambda: KEYS),
+            found.fetch(video(f"s3://{bucket.name}/raw/a.mp4"), tmp_path / "v1", lambda: KEYS),
         ):
             pass
         assert error.value.reason is reason
-        assert list(tmp_path.iterdir()) == []
+        assert not (tmp_path / "v1").exists()
 
 
+@pytest.mark.usefixtures("home")
 def test_what_s3_refuses_is_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusal(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -156,7 +159,7 @@ def test_what_s3_refuses_is_forbidden(tmp_path: Path, monkeypatch: pytest.Monkey
     try:
         with (
             pytest.raises(SubjectError, match="Access Denied") as error,
-            S3PrefixSource(config).fetch(video("s3://bucket/raw/a.mp4"), tmp_path, lambda: KEYS),
+            S3PrefixSource(config).fetch(video("s3://bucket/raw/a.mp4"), tmp_path / "v1", lambda: KEYS),
         ):
             pass
     finally:
@@ -172,14 +175,30 @@ def test_a_bucket_that_cannot_be_listed_is_a_fault_of_the_source(bucket: Any, en
         listed(S3PrefixSource(absent))
 
 
+@pytest.mark.usefixtures("home")
 def test_without_keys_the_error_names_the_cure(bucket: Any, endpoint: str, tmp_path: Path) -> None:
     with (
-        pytest.raises(StoreError, match="credentials"),
-        source(bucket, endpoint).fetch(video(f"s3://{bucket.name}/a.mp4"), tmp_path, lambda: None),
+        pytest.raises(SubjectError, match="Unable to locate credentials"),
+        source(bucket, endpoint).fetch(video(f"s3://{bucket.name}/a.mp4"), tmp_path / "v1", lambda: None),
     ):
         pass
 
 
+@pytest.mark.usefixtures("home")
+def test_what_is_over_the_days_budget_waits_for_the_next(bucket: Any, endpoint: str, tmp_path: Path) -> None:
+    bucket.put_object(Key="raw/a.mp4", Body=b"video")
+    found = source(bucket, endpoint, budget={"items": 1})
+    with found.fetch(video(f"s3://{bucket.name}/raw/a.mp4"), tmp_path / "v1", lambda: KEYS):
+        pass
+    with (
+        pytest.raises(Postponed) as wait,
+        found.fetch(video(f"s3://{bucket.name}/raw/a.mp4"), tmp_path / "v1", lambda: KEYS),
+    ):
+        pass
+    assert wait.value.cause == "budget"
+
+
+@pytest.mark.usefixtures("home")
 def test_a_manifest_may_name_objects(bucket: Any, endpoint: str, tmp_path: Path) -> None:
     bucket.put_object(Key="full/1.mp4", Body=b"video")
     manifest = HttpManifestSource(
@@ -190,7 +209,7 @@ def test_a_manifest_may_name_objects(bucket: Any, endpoint: str, tmp_path: Path)
             }
         )
     )  # fmt: skip
-    with manifest.fetch(video(f"s3://{bucket.name}/full/1.mp4"), tmp_path, lambda: KEYS) as fetched:
+    with manifest.fetch(video(f"s3://{bucket.name}/full/1.mp4"), tmp_path / "v1", lambda: KEYS) as fetched:
         assert fetched.path.read_bytes() == b"video"
 
 
