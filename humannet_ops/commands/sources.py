@@ -108,6 +108,21 @@ def list_sources(
 
 
 @app.command(
+    epilog="Examples: `humannet source faults` · `humannet source faults --source panda --format csv > faults.csv`"
+)
+def faults(
+    source: Annotated[str | None, typer.Option(help="Only this source's.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
+) -> None:
+    """List what was wrong with rows of a manifest at its last reading: the line, the reason, what became of it."""
+    from humannet_ops.catalog import reading
+
+    with one_line_errors():
+        found = reading.rows("listing_faults", source=source)
+        print_rows(["source", "line", "reason", "partition_key"], (row.values() for row in found), form)
+
+
+@app.command(
     epilog="Examples: `humannet source approve --video v1a2b3...` · "
     '`humannet source approve --source panda --note "agreed with legal, ticket 12"`'
 )

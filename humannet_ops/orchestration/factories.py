@@ -72,10 +72,12 @@ def crawl_dag(source: SourceConfig) -> DAG:
 
 def broken_dag(name: str, error: Exception) -> DAG:
     """Make the DAG that stands for a source file that cannot be used: it says why, and fails with it if run."""
+    faults = "\n".join(f"- {line}" for line in str(error).splitlines())
     with DAG(
         crawl_dag_id(re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)),
         description=f"Cannot be used: {error}"[:500],
-        doc_md=f"`dags/sources/{name}.yaml` cannot be used:\n\n> {error}\n\nCorrect the file; the DAG follows.",
+        # a fault a line, as `humannet source check` prints them
+        doc_md=f"`dags/sources/{name}.yaml` cannot be used:\n\n{faults}\n\nCorrect the file; the DAG follows.",
         schedule=None,
         catchup=False,
         default_args={**DEFAULTS, "retries": 0},

@@ -312,6 +312,10 @@ DELETE FROM listing_faults WHERE source = :source;
 -- name: insert_faults!
 INSERT INTO listing_faults (source, line, reason, partition_key) VALUES %s ON CONFLICT (source, line) DO NOTHING;
 
+-- name: listing_faults
+SELECT source, line, reason, partition_key FROM listing_faults
+WHERE :source::text IS NULL OR source = :source ORDER BY source, line;
+
 -- name: watermark$
 SELECT max(watermark) FROM crawls WHERE source = :source;
 

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from humannet_ops.catalog import fetching, reading
-from humannet_ops.catalog.discovery import Entry, Pass, record_entries
+from humannet_ops.catalog.discovery import Entry, Pass, Report, record_entries
 from humannet_ops.cli import app
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import rejected
@@ -117,6 +117,17 @@ def test_list_has_files_wrong_files_and_sources_without_a_file(sources: Path) ->
         ["old", "removed", ""],
     ]
     assert [row[4:6] for row in rows[1:]] == [["2", "2"], ["", ""], ["1", "1"]]
+
+
+def test_faults_are_listed_with_line_and_reason(sources: Path) -> None:
+    report = Report()
+    report.fault(12, "url: empty: the row is left out")
+    record_entries(Pass("site", "http_manifest", "u", "2026-01-01"), [], report=report)
+    assert humannet("faults", "--source", "site", "--format", "csv")[1].splitlines() == [
+        "source,line,reason,partition_key",
+        "site,12,url: empty: the row is left out,2026-01-01",
+    ]
+    assert len(humannet("faults", "--source", "other", "--format", "csv")[1].splitlines()) == 1
 
 
 def test_approved_videos_are_due_again_and_pass_the_policy(sources: Path) -> None:
