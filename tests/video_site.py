@@ -11,6 +11,7 @@ import email.utils
 import hashlib
 import json
 import re
+import select
 import socket
 import sys
 import threading
@@ -172,9 +173,13 @@ class Site:
         return min(later - sooner for sooner, later in pairwise(times))
 
     def most_at_once(self, pattern: str = "") -> int:
-        """Return how many requests for paths of a pattern were being answered at the same time at most."""
+        """Return how many requests for paths of a pattern were being answered at the same time at most.
+
+        Overlaps of less than 0.1 s do not count: so late may the site notice that a client hung up.
+        """
         asked = [each for each in list(self.asked) if re.search(pattern, each.path)]
-        moments = [(each.began, 1) for each in asked] + [(each.ended or 1e18, -1) for each in asked]
+        ends = [max(each.began, (each.ended or 1e18) - 0.1) for each in asked]
+        moments = [(each.began, 1) for each in asked] + [(end, -1) for end in ends]
         most = now = 0
         for _, step in sorted(moments):
             now += step
@@ -274,8 +279,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.site.changed.notify_all()
             if fault.gate and place == 0:
                 fault.gate.wait(60)
-            if fault.drip_s:
-                time.sleep(fault.drip_s)
+            if fault.drip_s and select.select([self.connection], [], [], fault.drip_s)[0]:
+                # nothing is said during an answer: the client hung up
+                break
         if fault.drop_after is not None:
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -18,6 +18,8 @@ from humannet_ops.catalog.connection import Connection, connect, queries, transa
 LEASE_S = 120.0
 AGAIN_S = 2.0
 """When to ask again for a place at a host that has none free, s."""
+RESERVED_AGAIN_S = 60.0
+"""When to ask again for what others have reserved of a budget, s."""
 FIRST_PAUSE_S = 15.0
 """How long a host is left alone after its second failure in a row, s; twice as long after each further one."""
 ASKED_PAUSE_S = 60.0
@@ -165,16 +167,20 @@ def reserve_budget(
     """Reserve a visit's share of its source's budget of the day, in place of what it had reserved.
 
     Returns:
-        None if it is reserved; otherwise it must wait for the next day.
+        None if it is reserved; otherwise it must wait: for the next day, or, where others have reserved what it needs,
+        to see what they leave.
     """
     with connect() as link, transaction(link):
         queries().lock_budget(link, source=visit.source)
         used = queries().budget_used(link, source=visit.source, day=visit.day, visit_id=visit.visit_id)
-        now = datetime.datetime.now(datetime.UTC)
-        if most_items is not None and used["items"] + items > most_items:
-            return Wait(visit.tomorrow, now, f"{visit.source} has begun its {most_items} items of {visit.day}")
-        if most_bytes is not None and used["bytes"] + bytes > most_bytes:
-            return Wait(visit.tomorrow, now, f"{visit.source} has used its {most_bytes} bytes of {visit.day}")
+        for unit, wanted, most in (("items", items, most_items), ("bytes", bytes, most_bytes)):
+            if most is not None and used[unit] + used["reserved_" + unit] + wanted > most:
+                now = datetime.datetime.now(datetime.UTC)
+                if used[unit] + wanted > most:
+                    return Wait(visit.tomorrow, now, f"{visit.source} has used its {most} {unit} of {visit.day}")
+                until = now + datetime.timedelta(seconds=RESERVED_AGAIN_S)
+                why = f"what is left of the {most} {unit} of {visit.source} for {visit.day} is promised to others"
+                return Wait(until, now, why)
         queries().reserve_budget(link, visit_id=visit.visit_id, items=items, bytes=bytes)
     return None
 

@@ -149,7 +149,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         """Go over from pages to the chosen video files."""
         self._close_bodies()
         self.files = files
-        self.downloading = True
+        self.downloading = self.visit.downloading = True
 
     def _is_for_robots(self, url: str) -> bool:
         """Say whether robots.txt is asked: for what we want, not for what a page is made of.

@@ -61,6 +61,7 @@ class Visit:
         self.received = 0
         self.items = 0
         self.copies = 1
+        self.downloading = False
         self.ended: SubjectError | Postponed | None = None
         self._until = time.monotonic() + config.max_seconds
         self._renewed = time.monotonic()
@@ -255,9 +256,9 @@ class Visit:
         """
         self.received += received
         self.check()
-        if self.folder and self.received > self._reserved:
+        if self.downloading and self.received > self._reserved:
             most = self.config.budget.bytes
-            self.expect(CHUNK if most is None else max(0, min(CHUNK, most - self.received)))
+            self.expect(CHUNK if most is None else max(0, min(CHUNK, most // 8, most - self.received)))
 
     def _reserve_budget(self, bytes: int) -> None:
         budget = self.config.budget

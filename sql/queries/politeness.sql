@@ -101,14 +101,17 @@ UPDATE hosts SET robots = :robots, robots_at = clock_timestamp() WHERE host = :h
 SELECT pg_advisory_xact_lock(hashtext('budget'), hashtext(:source));
 
 -- name: budget_used^
--- What a source has spent today, and what others have reserved.
-SELECT coalesce(sum(items), 0)::int AS items, coalesce(sum(bytes), 0)::bigint AS bytes
+-- What a source has spent today, and what others have reserved besides.
+SELECT coalesce(sum(items) FILTER (WHERE spent), 0)::int AS items,
+       coalesce(sum(bytes) FILTER (WHERE spent), 0)::bigint AS bytes,
+       coalesce(sum(items) FILTER (WHERE NOT spent), 0)::int AS reserved_items,
+       coalesce(sum(bytes) FILTER (WHERE NOT spent), 0)::bigint AS reserved_bytes
 FROM (
-    SELECT items, bytes FROM source_days WHERE source = :source AND day = :day
+    SELECT items, bytes, true AS spent FROM source_days WHERE source = :source AND day = :day
     UNION ALL
-    SELECT items, greatest(bytes, received) FROM visits
+    SELECT items, greatest(bytes, received), false FROM visits
     WHERE source = :source AND day = :day AND visit_id <> :visit_id AND expires_at > clock_timestamp()
-) spent;
+) used;
 
 -- name: reserve_budget!
 UPDATE visits SET items = :items, bytes = :bytes WHERE visit_id = :visit_id;
