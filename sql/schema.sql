@@ -115,6 +115,7 @@ CREATE TABLE crawls (
     gone          bigint NOT NULL,
     watermark     text,
     barred        bigint NOT NULL DEFAULT 0,
+    offered       bigint NOT NULL DEFAULT 0,
     faults        bigint NOT NULL DEFAULT 0,
     unchanged     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source, partition_key)
@@ -122,6 +123,7 @@ CREATE TABLE crawls (
 COMMENT ON TABLE crawls IS 'The last pass of a source for each crawl day, written in one transaction with what it found.';
 COMMENT ON COLUMN crawls.watermark IS 'The upload day through which this pass looked. A source''s watermark is the greatest of them, so a backfill cannot move it back.';
 COMMENT ON COLUMN crawls.barred IS 'Entries that a takedown covers: they are not recorded.';
+COMMENT ON COLUMN crawls.offered IS 'Items that the last pass named: what it saw, without repetitions and other addresses of the same.';
 COMMENT ON COLUMN crawls.faults IS 'Rows of its listing that could not be read as they should; the first are in listing_faults.';
 COMMENT ON COLUMN crawls.unchanged IS 'The source offers exactly what it did at the pass before, so nothing was listed again.';
 

@@ -156,9 +156,9 @@ def record_entries(
         overtaken = bool(queries().is_overtaken(link, source=crawl.source, started_at=started_at))
         fault_count = report.fault_count
         if report.unchanged:
-            found = Discovery(0, 0, int(queries().count_offered(link, source=crawl.source)))
-            last = queries().last_crawl(link, source=crawl.source)
-            seen, fault_count = (last["seen"], last["faults"]) if last else (0, 0)
+            last = queries().last_crawl(link, source=crawl.source) or {"seen": 0, "offered": 0, "faults": 0}
+            found = Discovery(0, 0, last["offered"])
+            seen, fault_count = last["seen"], last["faults"]
         else:
             found = _record_listing(link, crawl, spool, digest, complete=report.complete and not overtaken)
         if not overtaken:
@@ -166,7 +166,8 @@ def record_entries(
         queries().record_crawl(
             link, **where, started_at=started_at, dag_id=crawl.dag_id, run_id=crawl.run_id, watermark=crawl.watermark,
             seen=seen, new=found.new, changed=found.changed, known=found.known, aliases=found.aliases, gone=found.gone,
-            barred=found.barred, faults=fault_count, unchanged=report.unchanged,
+            barred=found.barred, offered=found.new + found.changed + found.known, faults=fault_count,
+            unchanged=report.unchanged,
         )  # fmt: skip
     return found
 

@@ -173,9 +173,10 @@ class HttpManifestSource(Source[HttpManifestConfig]):
 
     def _copy(self, same: Mapping[str, Any], credentials: Credentials | None) -> Copy:
         config = self.config
-        if urlsplit(config.manifest).scheme in ("http", "https"):
-            return download(config.manifest, same, config, credentials)
-        path = Path(filled_in(config.manifest, config.source)).expanduser()
+        address = filled_in(config.manifest, config.source)
+        if urlsplit(address).scheme in ("http", "https"):
+            return download(address, same, config, credentials)
+        path = Path(address).expanduser()
         try:
             with path.open("rb") as stream:
                 return Copy(path, sha256_of(stream)[0], {})

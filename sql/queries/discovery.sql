@@ -285,26 +285,22 @@ WITH back AS (
 INSERT INTO upstream_changes (video_id, field, before, after, partition_key)
 SELECT video_id, 'offered', 'no', 'yes', :partition_key FROM back;
 
--- name: count_offered$
--- For a pass that found its source unchanged: how many items that is.
-SELECT count(DISTINCT origin_uri) FROM videos WHERE source = :source AND gone_at IS NULL AND takedown_id IS NULL;
-
 -- name: last_crawl^
-SELECT seen, faults FROM crawls WHERE source = :source ORDER BY ended_at DESC LIMIT 1;
+SELECT seen, offered, faults FROM crawls WHERE source = :source ORDER BY ended_at DESC LIMIT 1;
 
 -- name: record_crawl!
 -- What is found adds up over the passes of a day; what was seen is the last pass's.
 INSERT INTO crawls (source, partition_key, started_at, dag_id, run_id, seen, new, changed, known, aliases, gone,
-                    barred, watermark, faults, unchanged)
+                    barred, watermark, offered, faults, unchanged)
 VALUES (:source, :partition_key, :started_at, :dag_id, :run_id, :seen, :new, :changed, :known, :aliases, :gone,
-        :barred, :watermark, :faults, :unchanged)
+        :barred, :watermark, :offered, :faults, :unchanged)
 ON CONFLICT (source, partition_key) DO UPDATE SET
     started_at = greatest(crawls.started_at, excluded.started_at), ended_at = now(), dag_id = excluded.dag_id,
     run_id = excluded.run_id, passes = crawls.passes + 1, seen = excluded.seen, new = crawls.new + excluded.new,
     changed = crawls.changed + excluded.changed, known = excluded.known,
     aliases = crawls.aliases + excluded.aliases, gone = crawls.gone + excluded.gone, barred = excluded.barred,
-    watermark = greatest(crawls.watermark, excluded.watermark), faults = excluded.faults,
-    unchanged = excluded.unchanged;
+    watermark = greatest(crawls.watermark, excluded.watermark), offered = excluded.offered,
+    faults = excluded.faults, unchanged = excluded.unchanged;
 
 -- name: forget_faults!
 DELETE FROM listing_faults WHERE source = :source;

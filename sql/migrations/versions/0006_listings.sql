@@ -1,7 +1,9 @@
 -- What a listing held that could not be read, and a view of where everything comes from.
 ALTER TABLE crawls
+    ADD COLUMN offered bigint NOT NULL DEFAULT 0,
     ADD COLUMN faults bigint NOT NULL DEFAULT 0,
     ADD COLUMN unchanged boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN crawls.offered IS 'Items that the last pass named: what it saw, without repetitions and other addresses of the same.';
 COMMENT ON COLUMN crawls.faults IS 'Rows of its listing that could not be read as they should; the first are in listing_faults.';
 COMMENT ON COLUMN crawls.unchanged IS 'The source offers exactly what it did at the pass before, so nothing was listed again.';
 
