@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from humannet_ops.catalog.discovery import Entry
@@ -311,6 +312,7 @@ def test_what_is_no_time(text: Any) -> None:
         seconds(text)
 
 
+@hypothesis(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 99999), st.integers(0, 99999)), min_size=1, max_size=5), st.booleans())
 def test_pairs_are_read_from_python_and_from_json_text(spans: list[tuple[int, int]], as_json: bool) -> None:
     thousandths = [[start / 1000, end / 1000] for start, end in spans]
@@ -327,6 +329,7 @@ def test_what_is_no_pair(text: Any) -> None:
         pairs(text)
 
 
+@hypothesis(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["http://", "https://"]),
     st.from_regex(r"[a-z0-9.-]{1,12}\.(com|test)", fullmatch=True),
@@ -342,6 +345,7 @@ def test_the_short_way_to_a_canonical_address_is_right(scheme: str, host: str, p
     assert canonical_address(url) == expected
 
 
+@hypothesis(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=6), min_size=2, max_size=2)))
 def test_whatever_csv_can_hold_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
     stream = io.StringIO(newline="")
