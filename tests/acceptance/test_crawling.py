@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from broken_videos import moving_video
 from video_site import Site
+from waiting import wait
 
 from humannet_ops.local import airflow
 from humannet_ops.local.chain import ENDED, Chain
@@ -64,16 +65,14 @@ def crawl(home: Any, site: Site, number: int) -> None:
     site.today = day(number)
     api = airflow.client(home.path)
     run = api.trigger("crawl_site", day(number).isoformat())
-    while (state := api.run("crawl_site", run)["state"]) not in ENDED:
-        pass
-    assert state == "success"
+    wait(lambda: api.run("crawl_site", run)["state"] in ENDED)
+    assert api.run("crawl_site", run)["state"] == "success"
 
 
 def follow(home: Any) -> None:
     """Wait until all that runs, and all that follows from it, has ended well."""
     chain = Chain(airflow.client(home.path))
-    while not chain.look():
-        pass
+    wait(chain.look)
     assert not chain.failed()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import wait
 
 from humannet_ops.domain.outcome import Outcome
 from humannet_ops.local import airflow
@@ -83,8 +84,7 @@ def test_a_backfill_over_days_takes_the_whole_way_and_finds_nothing_to_do(up: An
         *("--from-date", min(days), "--to-date", max(days)),
     )
     chain = Chain(airflow.client(up.path))
-    while not chain.look():
-        pass
+    wait(chain.look)
     assert not chain.failed()
     # after a backfill Airflow's scheduler also runs the crawl's latest tick, if that never ran
     taken = {(run.dag_id, run.partition_key) for run in chain.runs.values() if run.partition_key in days}
