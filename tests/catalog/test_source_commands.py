@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from test_discovery import fetch
 from typer.testing import CliRunner
 
 from humannet_ops.catalog import fetching, reading
@@ -15,7 +16,6 @@ from humannet_ops.cli import app
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import rejected
 from humannet_ops.sources import config
-from tests.catalog.test_discovery import fetch
 
 FOLDER = "source: mine\nkind: folder\ndescription: d\npath: /x\n"
 
