@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,6 +163,13 @@ class Site:
         """Return how often each path was asked for."""
         return Counter(asked.path for asked in list(self.asked))
 
+    def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
+        """Wait for something that the site cannot see itself, like what a client has written."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "it did not happen"
+            time.sleep(0.02)
+
     def times(self, pattern: str) -> list[float]:
         """Return when paths of a pattern were asked for."""
         return sorted(asked.began for asked in list(self.asked) if re.search(pattern, asked.path))
@@ -171,6 +178,11 @@ class Site:
         """Return the shortest time between two requests for paths of a pattern, s."""
         times = self.times(pattern)
         return min(later - sooner for sooner, later in pairwise(times))
+
+    def span(self, pattern: str) -> float:
+        """Return the time from the first to the last request for paths of a pattern, s."""
+        times = self.times(pattern)
+        return times[-1] - times[0]
 
     def most_at_once(self, pattern: str = "") -> int:
         """Return how many requests for paths of a pattern were being answered at the same time at most.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _GONE = {404, 410}
 _FORBIDDEN = {401, 402, 403, 407, 451}
-_AGAIN = {408, 425}
+_NO_SUCH_RANGE = 416
+_AGAIN = {408, 425, _NO_SUCH_RANGE}
 # yt-dlp has no types for these; its extractors pass on what sites say. The first that fits counts.
 _SAID = (
     (Reason.UNSUPPORTED, r"drm|unsupported|requested format|no video formats|unsafe|not a valid url"),
@@ -95,6 +96,10 @@ def _of_status(opened: Client, status: int, message: str) -> SubjectError:
         return SubjectError(Reason.GONE, message)
     if status in _FORBIDDEN:
         return SubjectError(Reason.FORBIDDEN, message)
+    if status == _NO_SUCH_RANGE and opened.visit.folder:
+        # what is here is no beginning of what is there now
+        for part in opened.visit.folder.glob("*.part*"):
+            part.unlink()
     if status >= 500 or status in _AGAIN:
         opened.visit.failed(opened.last_asked, message)
         return SubjectError(Reason.UNREACHABLE, message)

@@ -188,10 +188,7 @@ def test_a_killed_download_goes_on_and_holds_nothing_for_long(site: Site, fetch:
     worker = subprocess.Popen([sys.executable, "-c", KILLED, one, site.url("/item/a"), str(fetch.folder / "v1")])
     try:
         part = fetch.folder / "v1" / "mp4.mp4.part"
-        with site.changed:
-            assert site.changed.wait_for(
-                lambda: site.paths()[MEDIA] and (part.exists() and part.stat().st_size >= BLOCK), 60
-            )
+        site.until(lambda: part.exists() and part.stat().st_size >= BLOCK)
     finally:
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()

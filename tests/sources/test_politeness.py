@@ -68,10 +68,11 @@ def test_two_workers_keep_one_hosts_limits(site: Site, fetch: Fetching, clip: Pa
     workers.start([site.url(f"/item/{name}") for name in "def"], politeness=rules)
     assert workers.ends() == {str(clip.stat().st_size): 6}
     assert site.most_at_once("/media/|/item/") == 1
-    assert site.least_gap("^/item/") >= 0.45
+    # six requests are five gaps; when each arrives depends on how busy this machine is
+    assert site.span("^/item/") >= 2.4
+    assert site.least_gap("^/item/") >= 0.3
     # shared, too: the robots.txt that one of them read
     assert site.paths()["/robots.txt"] == 1
-    print(f"at once {site.most_at_once()}, least gap {site.least_gap('^/item/'):.2f} s")
 
 
 def test_all_workers_leave_a_host_alone_that_asks_for_it(site: Site, fetch: Fetching, clip: Path) -> None:
@@ -247,9 +248,7 @@ def test_disk_space_is_promised_once(site: Site, fetch: Fetching, clip: Path) ->
     first = threading.Thread(target=break_off)
     first.start()
     try:
-        with site.changed:
-            part = fetch.folder / "a" / "mp4.mp4.part"
-            assert site.changed.wait_for(lambda: part.exists() or not first.is_alive(), 30)
+        site.until(lambda: (fetch.folder / "a" / "mp4.mp4.part").exists())
         wait = postponement(fetch, site.url("/item/b"), name="b", max_bytes=most + 1)
         assert wait.cause == "disk"
         assert "MiB" in str(wait)
