@@ -9,8 +9,9 @@ import logging
 import re
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ PAUSE_S = 0.5
 """Before a request is repeated, s; twice as long each time."""
 PAGE_BYTES = 32 << 20
 """The largest page, feed or playlist that is read, bytes. Videos have the source's ``max_bytes``."""
+_HANDLERS = {"Requests", "Urllib", "Websockets"}
 _BLOCK = 1 << 16
 _VALIDATORS = "validators.json"
 # What is sent where a video should be, unless the address itself is that of a video file.
@@ -103,6 +105,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self.last_error: RequestError | None = None
         self._bodies: weakref.WeakSet[Body] = weakref.WeakSet()
         super().__init__(parameters)
+
+    def build_request_director(self, handlers: Iterable[Any], preferences: Any = None) -> Any:
+        """Leave out the handlers that connect by other means than Python's sockets (curl_cffi): no guard sees those."""
+        return super().build_request_director([each for each in handlers if each.RH_KEY in _HANDLERS], preferences)
 
     def look(self, url: str, **options: Any) -> dict[str, Any]:
         """Return what yt-dlp makes of an address, with entries streamed and nothing downloaded."""
@@ -318,16 +324,22 @@ def opened(
         folder: Where a download goes; None for a listing.
         parameters: Further parameters of ``yt_dlp.YoutubeDL``.
     """
-    from imageio_ffmpeg import get_ffmpeg_exe
-
     secrets = Secrets(credentials)
-    ffmpeg = get_ffmpeg_exe()
-    guard = guard_of(config, credentials, programs=[ffmpeg])
+    guard = guard_of(config, credentials, programs=[*programs().values()])
     with (
         Visit(config, folder) as visit,
-        Client(visit, guard, secrets, _parameters(config, credentials, secrets, ffmpeg) | parameters) as client,
+        Client(visit, guard, secrets, _parameters(config, credentials, secrets) | parameters) as client,
     ):
         yield client
+
+
+@cache
+def programs() -> dict[str, str]:
+    """Return the programs that yt-dlp may start: ffmpeg merges files, deno reads YouTube's scripts without network."""
+    from deno import find_deno_bin
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    return {"ffmpeg": get_ffmpeg_exe(), "deno": str(find_deno_bin())}
 
 
 def guard_of(config: Network, credentials: Credentials | None, programs: list[str]) -> Guard:
@@ -356,7 +368,7 @@ def working(client: Client) -> Iterator[None]:
             timer.cancel()
 
 
-def _parameters(config: Network, credentials: Credentials | None, secrets: Secrets, ffmpeg: str) -> dict[str, Any]:
+def _parameters(config: Network, credentials: Credentials | None, secrets: Secrets) -> dict[str, Any]:
     def pause(n: int) -> float:
         return float(min(PAUSE_S * 2**n, 10.0))
 
@@ -384,7 +396,8 @@ def _parameters(config: Network, credentials: Credentials | None, secrets: Secre
         "concurrent_fragment_downloads": 1,
         "external_downloader": {"default": "native"},
         "hls_prefer_native": True,
-        "ffmpeg_location": ffmpeg,
+        "ffmpeg_location": programs()["ffmpeg"],
+        "js_runtimes": {"deno": {"path": programs()["deno"]}},
         "fixup": "never",
         "updatetime": False,
         "cachedir": str(settings().home / "cache" / "yt-dlp"),

@@ -290,6 +290,25 @@ def test_nothing_is_asked_inside_unless_allowed(site: Site, fetch: Fetching, cli
     assert site.asked == []
 
 
+def test_no_client_and_no_program_goes_round_the_guard(site: Site, fetch: Fetching) -> None:
+    with client.opened(fetch.config(private_addresses=False), None, fetch.folder) as opened, client.working(opened):
+        assert set(opened._request_director.handlers) == {"Requests", "Urllib", "Websockets"}
+        # ffmpeg and the JavaScript runtime are found and run, and have no network of their own
+        assert opened._js_runtimes["deno"].info.supported
+        code = f"await fetch('{site.url('/')}')"
+        deno = client.programs()["deno"]
+        tried = subprocess.run(
+            [deno, "run", "--ext=js", "--no-prompt", "-"], input=code, capture_output=True, text=True, check=False
+        )
+        assert "NotCapable" in tried.stderr
+        with pytest.raises(OSError, match="may not be started"):
+            subprocess.run([client.programs()["ffmpeg"], "-i", site.url(MEDIA), "-f", "null", "-"], check=True)
+        for scheme in ("ws", "ftp", "http"):
+            with pytest.raises((SubjectError, client.RequestError, OSError)):
+                opened.urlopen(site.url(MEDIA).replace("http", scheme))
+    assert site.asked == []
+
+
 # credentials
 
 
