@@ -45,8 +45,10 @@ CREATE TABLE takedowns (
     target       text NOT NULL,
     reason       text NOT NULL,
     requested_by text NOT NULL,
-    requested_at timestamptz NOT NULL DEFAULT now()
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    sealed_at    timestamptz
 );
+COMMENT ON COLUMN takedowns.sealed_at IS 'When every tombstone of it was written; its videos were out of every view before.';
 COMMENT ON TABLE takedowns IS 'What somebody asked to be removed. It stays, with its tombstones, so that it can be proved and is not crawled again.';
 
 CREATE TABLE videos (

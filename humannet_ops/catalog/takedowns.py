@@ -1,8 +1,8 @@
 """Taking things down: out of every view at once, their rows and objects after that, with a ledger; and never back.
 
-A takedown is written in one short transaction that marks its videos and leaves tombstones. What the rows say and the
-objects hold is cleared in batches afterwards, by what the marks and the queue tell, so that a process that is killed
-leaves nothing that the next one does not find. infra/decisions/0005-takedown.md says what stays and why.
+A takedown begins with one short transaction that marks its videos; then its tombstones are written, which seals it;
+then rows are cleared and objects removed, in batches. Each step follows from what the one before left in the catalog,
+so a killed process leaves nothing that the next one does not find. infra/decisions/0005-takedown.md has the reasons.
 """
 
 from __future__ import annotations
@@ -88,15 +88,37 @@ def take_down(scope: Scope, target: str, *, reason: str, requested_by: str, dry_
                 link, takedown_id=name, scope=scope, target=target, reason=storable.text(reason),
                 requested_by=storable.text(requested_by),
             )  # fmt: skip
+            queries().insert_scope(link, takedown_id=name, scope=scope, target=target)
             queries().find_items(link, scope=scope, target=target)
-            queries().insert_tombstones(link, takedown_id=name, scope=scope, target=target)
-            videos = int(queries().mark_videos(link, takedown_id=name))
-            queries().recall_releases(link, takedown_id=name)
+            videos = int(queries().mark_items(link, takedown_id=name))
+            if dry_run:
+                queries().drop_items(link)
+            else:
+                link.commit()
+            videos += _seal(link, name, scope, target)
             if not dry_run:
                 link.commit()
             return _describe(link, name, repeated=new is None, videos=videos)
         finally:
             link.rollback()
+
+
+def _seal(link: Connection, name: str, scope: str, target: str) -> int:
+    list(queries().lock_takedowns(link))
+    queries().find_items(link, scope=scope, target=target)
+    queries().insert_tombstones(link, takedown_id=name)
+    marked = int(queries().mark_videos(link, takedown_id=name))
+    queries().recall_releases(link, takedown_id=name)
+    queries().seal_takedown(link, takedown_id=name)
+    return marked
+
+
+def seal(link: Connection) -> None:
+    """Write the tombstones of takedowns whose process was killed before it could."""
+    for row in list(queries().unsealed_takedowns(link)):
+        with transaction(link):
+            _seal(link, row["takedown_id"], row["scope"], row["target"])
+    link.rollback()
 
 
 def _describe(link: Connection, name: str, *, repeated: bool, videos: int) -> Takedown:

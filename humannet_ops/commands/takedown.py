@@ -57,8 +57,8 @@ def takedown(
             raise LookupError("say why, for the ledger: --reason 'asked by the uploader, mail of 3 May'")
         target = takedowns.find(scope, named)
         requested_by = by or getpass.getuser()
-        would = takedowns.take_down(scope, target, reason=reason, requested_by=requested_by, dry_run=True)
         if dry_run or not yes:
+            would = takedowns.take_down(scope, target, reason=reason, requested_by=requested_by, dry_run=True)
             _preview(scope, target, would)
         if dry_run:
             console.print("Nothing was changed.")

@@ -57,6 +57,7 @@ def remove_objects(
     store = open_store()
     done = Removal()
     with connect() as link:
+        takedowns.seal(link)
         takedowns.recall_releases(link)
         while cleared := takedowns.clear(link, _VIDEOS, takedown):
             _forget_downloads(cleared)

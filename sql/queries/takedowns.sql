@@ -68,14 +68,29 @@ SELECT v.video_id FROM named n JOIN videos v ON v.canonical_uri = n.canonical_ur
 WHERE (v.extractor = n.extractor AND v.extractor_id <> n.extractor_id) IS NOT TRUE;
 ANALYZE items;
 
+-- name: drop_items!
+DROP TABLE items;
+
+-- name: insert_scope!
+-- A channel or a source is barred as such, with all that it brings later.
+INSERT INTO tombstones (kind, value, takedown_id) SELECT :scope, :target, :takedown_id WHERE :scope <> 'video'
+ON CONFLICT (kind, value) DO NOTHING;
+
+-- name: mark_items!
+-- This alone takes them out of every view and every plan: the items, and whatever has the same bytes.
+UPDATE videos SET takedown_id = :takedown_id
+WHERE takedown_id IS NULL AND video_id IN (
+    SELECT video_id FROM items
+    UNION
+    SELECT same.video_id FROM items JOIN videos v USING (video_id) JOIN videos same ON same.sha256 = v.sha256
+);
+
 -- name: insert_tombstones!
 -- All addresses of the items, their names and their bytes. A canonical address that the site uses for several items bars
 -- none of them.
 INSERT INTO tombstones (kind, value, takedown_id)
 SELECT DISTINCT kind, value, :takedown_id FROM (
-    SELECT CASE WHEN :scope = 'video' THEN NULL ELSE :scope END AS kind, :target AS value
-    UNION ALL
-    SELECT 'origin', v.origin_uri FROM items JOIN videos v USING (video_id)
+    SELECT 'origin' AS kind, v.origin_uri AS value FROM items JOIN videos v USING (video_id)
     UNION ALL
     SELECT 'origin', a.origin_uri FROM items JOIN video_aliases a USING (video_id)
     UNION ALL
@@ -90,15 +105,13 @@ SELECT DISTINCT kind, value, :takedown_id FROM (
     UNION ALL
     SELECT 'sha256', v.sha256 FROM items JOIN videos v USING (video_id)
 ) found
-WHERE kind IS NOT NULL AND value IS NOT NULL
+WHERE value IS NOT NULL
 ON CONFLICT (kind, value) DO NOTHING;
 
 -- name: mark_videos!
--- The items, and what has their addresses or their bytes. This alone takes them out of every view and every plan.
+-- What has an address or the bytes that are barred now, and came or was fetched since the items were marked.
 UPDATE videos SET takedown_id = :takedown_id
 WHERE takedown_id IS NULL AND video_id IN (
-    SELECT video_id FROM items
-    UNION
     SELECT v.video_id FROM tombstones t JOIN videos v ON v.sha256 = t.value
     WHERE t.takedown_id = :takedown_id AND t.kind = 'sha256'
     UNION
@@ -108,6 +121,12 @@ WHERE takedown_id IS NULL AND video_id IN (
     SELECT v.video_id FROM tombstones t CROSS JOIN sources s JOIN videos v ON v.source = s.source AND v.origin_uri = t.value
     WHERE t.takedown_id = :takedown_id AND t.kind = 'origin'
 );
+
+-- name: seal_takedown!
+UPDATE takedowns SET sealed_at = now() WHERE takedown_id = :takedown_id AND sealed_at IS NULL;
+
+-- name: unsealed_takedowns
+SELECT takedown_id, scope, target FROM takedowns WHERE sealed_at IS NULL ORDER BY requested_at, takedown_id;
 
 -- name: recall_releases!
 INSERT INTO release_recalls (release, takedown_id, clips)
@@ -168,10 +187,12 @@ ORDER BY v.source, v.origin_uri, v.video_id;
 
 -- name: lock_uncleared
 -- Videos that are taken down but not cleared, less those about which a stage is writing right now: they come next time.
+-- Not before every tombstone is written, which needs what is cleared.
 SELECT video_id FROM videos
 WHERE takedown_id IS NOT NULL AND cleared_at IS NULL AND (:takedown_id::text IS NULL OR takedown_id = :takedown_id)
+  AND EXISTS (SELECT FROM takedowns t WHERE t.takedown_id = videos.takedown_id AND t.sealed_at IS NOT NULL)
 ORDER BY video_id LIMIT :most
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF videos SKIP LOCKED;
 
 -- name: queue_objects!
 -- Objects are named by their content, so two videos may share one: it goes when the last of them does.

@@ -8,6 +8,8 @@ CREATE INDEX videos_takedown ON videos (takedown_id) WHERE takedown_id IS NOT NU
 CREATE INDEX videos_uncleared ON videos (video_id) WHERE takedown_id IS NOT NULL AND cleared_at IS NULL;
 ALTER TABLE crawls ADD COLUMN barred bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN crawls.barred IS 'Entries that a takedown covers: they are not recorded.';
+ALTER TABLE takedowns ADD COLUMN sealed_at timestamptz;
+COMMENT ON COLUMN takedowns.sealed_at IS 'When every tombstone of it was written; its videos were out of every view before.';
 COMMENT ON TABLE takedowns IS 'What somebody asked to be removed. It stays, with its tombstones, so that it can be proved and is not crawled again.';
 CREATE INDEX tombstones_takedown ON tombstones (takedown_id);
 -- A release may hold clips that a newer analysis retired.
