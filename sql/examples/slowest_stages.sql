@@ -1,15 +1,10 @@
 -- Where does the time go? Seconds of work for each second of video, by stage, at the versions that count now.
-WITH work AS (
-    SELECT DISTINCT ON (l.stage, subject) l.stage, s.ordinal, s.subject AS unit,
-           CASE s.subject WHEN 'video' THEN c.video_id ELSE c.clip_id END AS subject, l.seconds,
-           CASE s.subject WHEN 'video' THEN v.duration_s ELSE c.duration_s END AS video_seconds
-    FROM v_lineage l
-    JOIN stages s ON s.stage = l.stage AND s.version = l.stage_version
-    JOIN v_clips c USING (clip_id)
-    JOIN v_videos v USING (video_id)
-)
-SELECT stage, unit, count(*) AS subjects, round(sum(seconds)::numeric, 1) AS seconds,
-       round((sum(seconds) / nullif(sum(video_seconds), 0))::numeric, 3) AS seconds_per_video_second
-FROM work
-GROUP BY stage, unit, ordinal
+SELECT o.stage, o.subject AS unit, count(*) AS subjects, round(sum(o.seconds)::numeric, 1) AS seconds,
+       round((sum(o.seconds) / nullif(sum(CASE o.subject WHEN 'video' THEN v.duration_s ELSE c.duration_s END), 0))
+             ::numeric, 3) AS seconds_per_video_second
+FROM current_outcomes o
+JOIN v_videos v USING (video_id)
+LEFT JOIN v_clips c ON c.clip_id = o.subject_id
+WHERE o.subject = 'video' OR c.clip_id IS NOT NULL
+GROUP BY o.stage, o.subject
 ORDER BY seconds DESC;
