@@ -78,7 +78,7 @@ def _fill(
 
     A candidate that the user named must be had: another in its place would be a surprise.
     """
-    passed: list[str] = []
+    passed: dict[str, list[str]] = {}
     for candidate in candidates:
         refusal = candidate.refusal(profile, config)
         if refusal is None:
@@ -89,10 +89,14 @@ def _fill(
                     raise
                 refusal = str(error)
             else:
-                reason = "; ".join([candidate.reason, *passed])
+                reason = "; ".join([candidate.reason, *_passed_over(passed)])
                 return _fields(candidate, revision, files, models_dir, reason), files
-        passed.append(f"not {candidate.name}: {refusal}")
-    raise ModelError(f"No model can fill the role {role}: {'; '.join(passed)}. Run `make install`.")
+        passed.setdefault(refusal, []).append(candidate.name)
+    raise ModelError(f"No model can fill the role {role}: {'; '.join(_passed_over(passed))}. Run `make install`.")
+
+
+def _passed_over(refusals: dict[str, list[str]]) -> list[str]:
+    return [f"not {', '.join(names)}: {refusal}" for refusal, names in refusals.items()]
 
 
 def _fields(

@@ -56,7 +56,7 @@ def test_releases_are_unique_because_the_catalog_names_models_by_them(installed:
 
 def test_the_default_profile_passes_over_what_needs_the_worker_extra(installed: Path) -> None:
     reason = load_lock(installed)["person_detector"].reason
-    assert "not yolo11n: it is for the worker profile" in reason
+    assert "not yolo, yolo11n: it is for the worker profile" in reason
 
 
 def test_a_second_install_changes_nothing(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
