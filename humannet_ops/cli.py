@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from itertools import groupby
+from typing import Annotated, Any
 
 import typer
 
 from humannet_ops.commands import channels, keywords, sources, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
-from humannet_ops.diagnosis import due_lines
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
 
@@ -30,6 +30,9 @@ app.add_typer(channels.app, name="channel")
 app.add_typer(takedown.app, name="takedown")
 app.add_typer(local_app, name="local")
 
+_VIDEO_COLUMNS = ("video_id", "source", "title", "status", "reason")
+_FAILURE_COLUMNS = ("stage", "subject_id", "video_id", "title", "reason", "error", "retryable", "attempts")
+
 
 @app.command(
     epilog="Examples: `humannet status` · `humannet status --source videos` · `humannet status --videos --format csv`"
@@ -42,17 +45,21 @@ def status(
 ) -> None:
     """Show the ledger, the funnel, what failed and what is still due."""
     from humannet_ops.catalog import reading
+    from humannet_ops.stages import backlog
 
     with one_line_errors():
         _known_source(source)
         if videos:
+            columns = (
+                _VIDEO_COLUMNS if form is Format.TABLE else (*_VIDEO_COLUMNS, "duration_s", "width", "height", "fps")
+            )
             found = reading.rows("videos", source=source)
-            print_rows(list(found[0]) if found else ["video_id"], (row.values() for row in found), form)
+            print_rows(list(columns), ([row[name] for name in columns] for row in found), form)
             return
         failed = reading.rows("failures", source=source)
         if failures:
             if failed or form is not Format.TABLE:
-                print_rows(list(failed[0]) if failed else ["stage"], (row.values() for row in failed), form)
+                print_rows(list(_FAILURE_COLUMNS), ([row[name] for name in _FAILURE_COLUMNS] for row in failed), form)
             else:
                 console.print("No failures.")
             return
@@ -63,15 +70,17 @@ def status(
         hours = f"{spoken_hours(ledger['hours'])} in, {spoken_hours(clips['kept_hours'])} kept"
         console.print(f"Video: {hours}", highlight=False)
         console.print()
-        funnel = reading.rows("funnel", source=source)
+        funnel = ({**row, "hours": f"{row['hours']:.3f}"} for row in reading.rows("funnel", source=source))
         print_rows(
             ["stage", "outcome", "reason", "videos", "clips", "hours"], (r.values() for r in funnel), Format.TABLE
         )
         if failed:
             console.print()
-            print_rows(list(failed[0]), (row.values() for row in failed), Format.TABLE)
-        for line in due_lines(source):
-            console.print(f"\n{line}", highlight=False, markup=False, soft_wrap=True)
+            print_rows(
+                list(_FAILURE_COLUMNS), ([row[name] for name in _FAILURE_COLUMNS] for row in failed), Format.TABLE
+            )
+        if said := backlog.lines(source):
+            console.print("\n" + "\n".join(said), highlight=False, markup=False, soft_wrap=True)
 
 
 def _known_source(source: str | None) -> None:
@@ -94,7 +103,9 @@ def _known_source(source: str | None) -> None:
     "`humannet sql - < sql/examples/why_rejected.sql`"
 )
 def sql(
-    statement: Annotated[str, typer.Argument(help="One statement, or - to read it from standard input.")],
+    statement: Annotated[
+        str, typer.Argument(metavar="STATEMENT", help="One statement, or - to read it from standard input.")
+    ],
     form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
 ) -> None:
     """Ask the catalog a question in SQL, read-only. The views are described in sql/README.md."""
@@ -105,33 +116,50 @@ def sql(
         print_rows(columns, rows, form)
 
 
-@app.command(epilog='Example: `humannet lineage c0f3a9...` (ids: `humannet sql "select clip_id from v_clips"`)')
+_STEP_FACTS = (
+    "scores", "policy_version", "model_releases", "dag_id", "run_id", "task_id", "try_number", "worker", "queue",
+    "started_at", "seconds", "code_revision",
+)  # fmt: skip
+
+
+@app.command(
+    epilog="Examples: `humannet lineage c0f3a9...` · `humannet lineage --format json v1a2b3...` "
+    '(ids: `humannet sql "select clip_id from v_clips"`, `humannet status --videos`)'
+)
 def lineage(
-    clip_id: Annotated[str, typer.Argument(help="A clip's id.")],
+    subject_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="A clip's or a video's id.")],
     form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
 ) -> None:
-    """Show every step that led to a clip: who did it, when, with what, and what came out."""
+    """Show every step that led to a clip (or a video): who did it, when, with what, and what came out."""
     from humannet_ops.catalog import reading
 
     with one_line_errors():
-        found = reading.rows("lineage", clip_id=clip_id)
+        found = reading.rows("lineage", clip_id=subject_id) or reading.rows("video_lineage", video_id=subject_id)
         if not found:
-            raise LookupError(f"no clip {clip_id}; v_clips, in `humannet sql`, has them all")
+            raise LookupError(
+                f"nothing was done to a clip or video {subject_id}: `humannet status --videos` lists videos, "
+                "v_clips (in `humannet sql`) the clips"
+            )
         if form is not Format.TABLE:
             print_rows(list(found[0]), (row.values() for row in found), form)
             return
-        for row in found:
-            console.print(
-                f"[bold]{row['seq']:>3} {row['stage']}[/] {row['stage_version']}: {row['outcome']}"
-                f"{' (' + row['reason'] + ')' if row['reason'] else ''}",
-                highlight=False,
-            )
-            for name in (
-                "scores", "policy_version", "model_releases", "dag_id", "run_id", "task_id", "try_number", "worker",
-                "queue", "started_at", "seconds", "code_revision", "artifact_uri", "artifact_sha256",
-            ):  # fmt: skip
-                if row[name] not in (None, [], {}):
-                    console.print(f"      {name:<16} {cell(row[name])}", highlight=False, soft_wrap=True)
+        # one row an artifact: what they share is told once
+        steps = groupby(found, key=lambda row: (row["stage"], row["stage_version"]))
+        for number, (_, rows) in enumerate(steps, start=1):
+            _print_step(number, list(rows))
+
+
+def _print_step(number: int, rows: list[dict[str, Any]]) -> None:
+    step = rows[0]
+    reason = f" as {step['reason']}" if step["reason"] else ""
+    title = f"[bold]{number:>3} {step['stage']}[/] {step['stage_version']}: {step['outcome']}{reason}"
+    console.print(title, highlight=False)
+    facts = [(name, step[name]) for name in _STEP_FACTS]
+    facts += [(name, row[name]) for row in rows for name in ("artifact_uri", "artifact_sha256")]
+    for name, value in facts:
+        if value not in (None, [], {}):
+            shown = f"{value:.2f}" if name == "seconds" else cell(value)
+            console.print(f"      {name:<16} {shown}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: `humannet explain c0f3a9...`; a video's id works too")
@@ -164,7 +192,7 @@ def retry(
             planning.partition_of(video)
         count = reading.forget_failures(stage=stage, video_id=video, reason=reason)
         if not count:
-            console.print("Nothing of that kind has failed.")
+            console.print("Nothing of that kind has failed." if stage or video or reason else "Nothing has failed.")
         elif count == 1:
             console.print(
                 "1 failure is forgotten and due again: `make run`, or the DAG revisit_partitions, takes it up."
@@ -176,7 +204,7 @@ def retry(
             )
 
 
-@stage_app.command("list")
+@stage_app.command("list", epilog="Example: `humannet stage list`")
 def stage_list() -> None:
     """List the stages in order, with the version that counts now."""
     from humannet_ops.stages import registry
@@ -231,7 +259,9 @@ def models_list(
     "install", epilog="Examples: `humannet models install` · `humannet models install --profile worker`"
 )
 def models_install(
-    profile: Annotated[str, typer.Option(help="default, or worker (needs `make install-worker`).")] = "default",
+    profile: Annotated[
+        str, typer.Option(metavar="PROFILE", help="default, or worker (needs `make install-worker`).")
+    ] = "default",
 ) -> None:
     """Resolve every role once, obtain and verify the model files, and write the lock."""
     from humannet_ops.detectors.install import install
@@ -241,7 +271,7 @@ def models_install(
         install(settings().models, profile)
 
 
-@app.command()
+@app.command(epilog="Example: `humannet migrate`, after pointing HUMANNET_CATALOG_URL at another Postgres")
 def migrate() -> None:
     """Bring the catalog's schema up to this code. `make run` and `make up` do it by themselves."""
     from humannet_ops.catalog import migrations

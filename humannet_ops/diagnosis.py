@@ -28,10 +28,14 @@ _LOW_DISK_BYTES = 2 << 30
 def examine(*, with_store: bool = False) -> Iterator[Check]:
     """Look at everything, in the order in which things depend on each other."""
     from humannet_ops.catalog.connection import CatalogError
+    from humannet_ops.detectors.lock import ModelError
+    from humannet_ops.domain.policy import PolicyError
+    from humannet_ops.storage import StoreError
 
     checks: dict[str, Callable[[str], Check]] = {
         "python": _python, "disk": _disk, "models": _models, "video codecs": _media, "sources": _sources,
         "object store": _store, "catalog": _catalog, "catalog migrations": _migrations, "stage versions": _versions,
+        "work due": _due,
     }  # fmt: skip
     if with_store:
         checks |= {"store has every artifact": _missing_objects, "store has no orphans": _orphans}
@@ -41,39 +45,12 @@ def examine(*, with_store: bool = False) -> Iterator[Check]:
             yield check(name)
         except CatalogError as error:
             # the reason was told once; what asks the catalog cannot be looked at
-            yield Check(name, False, "not looked at: the catalog is down" if catalog_is_down else str(error))
+            yield Check(name, False, "not looked at: the catalog cannot be used" if catalog_is_down else str(error))
             catalog_is_down = True
+        except (ModelError, PolicyError, StoreError) as error:
+            yield Check(name, False, str(error))
         except Exception as error:
-            yield Check(name, False, f"{type(error).__name__}: {error}", "The message names the cure.")
-
-
-def due_lines(source: str | None) -> list[str]:
-    """Say what is still due, what it waits for, and what takes it up; nothing where nothing is."""
-    from humannet_ops.catalog import reading
-
-    lines = []
-    if pending := (reading.row("ledger", source=source) or {"pending": 0})["pending"]:
-        videos = "1 video is" if pending == 1 else f"{pending} videos are"
-        lines.append(f"{videos} not through: `make run`, or the DAG revisit_partitions (hourly), takes up what is due.")
-    lines += [
-        f"{row['subjects']} at {row['stage']} wait for {row['cause']}: "
-        f"the first until {row['first_at']:%Y-%m-%d %H:%M} UTC."
-        for row in reading.rows("waiting", source=source)
-    ]
-    if newer := _newer_stages():
-        lines.append(
-            f"This code has other versions of {', '.join(newer)} than the catalog counts: `humannet migrate`, or the "
-            "next run, makes their work due again."
-        )
-    return lines
-
-
-def _newer_stages() -> list[str]:
-    from humannet_ops.catalog import reading
-    from humannet_ops.stages import registry
-
-    counted = {row["stage"]: row["version"] for row in reading.rows("stage_versions")}
-    return [name for name, version in registry.versions().items() if counted.get(name) != version]
+            yield Check(name, False, f"{type(error).__name__}: {error}")
 
 
 def _python(name: str) -> Check:
@@ -129,9 +106,17 @@ def _migrations(name: str) -> Check:
 
 
 def _versions(name: str) -> Check:
-    newer = _newer_stages()
-    finding = f"other than the catalog counts: {', '.join(newer)}" if newer else "as the catalog counts them"
-    return Check(name, not newer, finding, "Run `humannet migrate`, or `make run`, which also does what is due then.")
+    from humannet_ops.stages import backlog
+
+    changed = backlog.changed_stages()
+    finding = f"other than the catalog counts: {', '.join(changed)}" if changed else "as the catalog counts them"
+    return Check(name, not changed, finding, f"{backlog.TAKEN_UP_BY}, does that work again.")
+
+
+def _due(name: str) -> Check:
+    from humannet_ops.stages import backlog
+
+    return Check(name, True, "\n".join(backlog.lines()) or "nothing")
 
 
 def _store(name: str) -> Check:
@@ -157,13 +142,14 @@ def _sources(name: str) -> Check:
         try:
             config.read(path)
         except config.SourceError as error:
-            faults.append(str(error))
+            first, *others = str(error).splitlines()
+            faults.append(first + (f" (and {len(others)} more)" if others else ""))
     known = ", ".join(path.stem for path in config.files())
     return Check(
         name,
         not faults,
         "\n".join(faults) or known,
-        "Correct the file in dags/sources; `humannet source check FILE` looks at one.",
+        "Correct the file; `humannet source check FILE` names every fault.",
     )
 
 

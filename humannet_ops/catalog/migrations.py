@@ -29,7 +29,7 @@ def revisions() -> tuple[str | None, str | None]:
     from alembic.script import ScriptDirectory
 
     newest = ScriptDirectory(str(SQL / "migrations")).get_current_head()
-    with connect() as link:
+    with connect(patient=False) as link:
         at = queries().migration(link) if queries().is_migrated(link) else None
     return at, newest
 

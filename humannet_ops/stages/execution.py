@@ -174,7 +174,8 @@ def plan(
 
 
 def due_partitions() -> list[str]:
-    """Return the crawl days that still have work, oldest first."""
+    """Return the crawl days that still have work at this code's versions, oldest first."""
+    register()
     return planning.due_partitions(settings().max_attempts)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from humannet_ops.catalog import reading
 from humannet_ops.domain.outcome import Reason
+from humannet_ops.stages import backlog
 
 Row = dict[str, Any]
 
@@ -27,11 +28,10 @@ def explain(subject_id: str) -> str:
     lines = [_opening(clip, video), ""]
     lines += [line for row in own for line in _step(row)]
     if clip is None:
-        lines += ["", *_clips(outcomes, video)]
-    verdict = clip or video
-    if verdict["status"] == "pending":
-        lines += ["", "It is not through: `make run`, or the DAG revisit_partitions (hourly), takes up what is due."]
-    lines += ["", f"Who did each step, when and with which code: `humannet lineage {subject_id}`"] if clip else []
+        lines += ["", *_clips(video)]
+    if said := backlog.lines(video_id=video["video_id"], clip_id=subject_id if clip else None):
+        lines += ["", *said]
+    lines += ["", f"Who did each step, when and with which code: `humannet lineage {subject_id}`"]
     return "\n".join(lines)
 
 
@@ -45,8 +45,12 @@ def _opening(clip: Row | None, video: Row) -> str:
 
 def _verdict(row: Row) -> str:
     if row["reason"] is None:
-        return f"{row['status']}."
-    return f"{row['status']} as {row['reason']}: {Reason[row['reason'].upper()].description}"
+        return f"{_status(row)}."
+    return f"{_status(row)}: {Reason[row['reason'].upper()].description}"
+
+
+def _status(row: Row) -> str:
+    return f"{row['status']} as {row['reason']}" if row["reason"] else str(row["status"])
 
 
 def _step(row: Row) -> list[str]:
@@ -58,8 +62,8 @@ def _step(row: Row) -> list[str]:
     if "survivor" in detail:
         title = " ".join(str(row["survivor_title"] or "untitled").split())
         lines.append(f"    The survivor is {detail['survivor']} ({title}).")
-    if "error" in detail or "message" in detail:
-        lines.append(f"    {detail.get('error') or detail.get('message')}")
+    if said := detail.get("error") or detail.get("message"):
+        lines.append(f"    {' '.join(str(said).split())}")
     lines += [f"    FFmpeg met damage: {fault}" for fault in detail.get("faults", ())]
     checks = detail.get("checks", ())
     first = next((number for number, check in enumerate(checks) if not check["passed"]), None)
@@ -79,11 +83,11 @@ def _check(check: Row) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _clips(outcomes: list[Row], video: Row) -> list[str]:
-    ended: dict[str, Row] = {row["subject_id"]: row for row in outcomes if row["subject_id"] != video["video_id"]}
-    return [
-        f"{clip_id}: last at {row['stage']}, {row['outcome']} {row['reason'] or ''}" for clip_id, row in ended.items()
-    ]
+def _clips(video: Row) -> list[str]:
+    clips = reading.rows("clips", video_id=video["video_id"])
+    return [f"{row['clip_id']}, {row['start_s']:.2f} s to {row['end_s']:.2f} s: {_status(row)}" for row in clips]

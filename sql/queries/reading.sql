@@ -17,7 +17,50 @@ SELECT source FROM sources ORDER BY source;
 SELECT p.stage, p.cause, count(*) AS subjects, min(p.until) AS first_at
 FROM postponements p JOIN videos v ON v.video_id = p.subject_id
 WHERE p.until > now() AND v.takedown_id IS NULL AND (:source::text IS NULL OR v.source = :source)
+  AND (:video_id::text IS NULL OR v.video_id = :video_id)
 GROUP BY p.stage, p.cause ORDER BY p.stage, p.cause;
+
+-- name: due
+-- What is next at the versions that count now, by stage: how many subjects, how many of them it did before (at another
+-- version, or in vain) and what came out then.
+WITH on_videos AS (
+    SELECT DISTINCT ON (v.video_id) v.video_id AS subject_id, v.video_id, s.stage, s.ordinal, s.subject
+    FROM v_videos v CROSS JOIN stages s
+    WHERE v.status = 'pending' AND s.subject = 'video' AND (:source::text IS NULL OR v.source = :source)
+      AND (:video_id::text IS NULL OR v.video_id = :video_id)
+      AND NOT EXISTS (SELECT FROM current_outcomes o WHERE o.stage = s.stage AND o.subject_id = v.video_id)
+    ORDER BY v.video_id, s.ordinal
+), on_clips AS (
+    SELECT DISTINCT ON (c.clip_id) c.clip_id AS subject_id, c.video_id, s.stage, s.ordinal, s.subject
+    FROM v_clips c CROSS JOIN stages s
+    WHERE c.status = 'pending' AND s.subject = 'clip' AND (:source::text IS NULL OR c.source = :source)
+      AND (:video_id::text IS NULL OR c.video_id = :video_id) AND (:clip_id::text IS NULL OR c.clip_id = :clip_id)
+      AND NOT EXISTS (SELECT FROM current_outcomes o WHERE o.stage = s.stage AND o.subject_id = c.clip_id)
+      AND NOT EXISTS (SELECT FROM on_videos d WHERE d.video_id = c.video_id)
+    ORDER BY c.clip_id, s.ordinal
+), again AS (
+    SELECT o.subject_id, o.video_id, o.stage, o.ordinal, o.subject
+    FROM current_outcomes o
+    JOIN videos v USING (video_id)
+    LEFT JOIN attempts a USING (stage, stage_version, subject_id)
+    WHERE o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts AND v.takedown_id IS NULL
+      AND (:source::text IS NULL OR v.source = :source) AND (:video_id::text IS NULL OR v.video_id = :video_id)
+      AND (:clip_id::text IS NULL OR o.subject_id IN (:clip_id, :video_id))
+), due AS (
+    SELECT * FROM on_videos UNION ALL SELECT * FROM on_clips UNION ALL SELECT * FROM again
+)
+SELECT d.stage, d.subject, count(*) AS subjects, count(o.outcome) AS before,
+       string_agg(DISTINCT o.outcome || coalesce(' as ' || o.reason, ''), ', ') AS ended
+FROM due d
+LEFT JOIN LATERAL (
+    SELECT outcome, reason FROM outcomes
+    WHERE stage = d.stage AND subject_id = d.subject_id ORDER BY recorded_at DESC LIMIT 1
+) o ON true
+WHERE NOT EXISTS (
+    SELECT FROM postponements p WHERE p.stage = d.stage AND p.subject_id = d.subject_id AND p.until > now()
+)
+GROUP BY d.ordinal, d.stage, d.subject
+ORDER BY d.ordinal;
 
 -- name: ledger^
 SELECT count(*) AS videos,
@@ -47,6 +90,25 @@ GROUP BY status, reason ORDER BY status, reason;
 
 -- name: lineage
 SELECT * FROM v_lineage WHERE clip_id = :clip_id ORDER BY seq;
+
+-- name: video_lineage
+-- v_lineage's columns, of what was done to a video itself.
+SELECT o.subject_id AS video_id, row_number() OVER (ORDER BY s.ordinal, o.recorded_at, a.kind) AS seq, o.stage,
+       o.stage_version, o.outcome, o.reason, o.scores, o.policy_version, o.model_releases, r.dag_id, r.run_id, r.task_id,
+       r.try_number, r.worker, r.queue, o.started_at, o.seconds, r.code_revision, a.uri AS artifact_uri,
+       f.sha256 AS artifact_sha256
+FROM videos v
+JOIN outcomes o ON o.subject_id = v.video_id
+JOIN stages s ON s.stage = o.stage
+JOIN stage_runs r USING (stage_run_id)
+LEFT JOIN outcome_artifacts a
+    ON (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
+LEFT JOIN artifacts f ON f.uri = a.uri
+WHERE v.video_id = :video_id AND v.takedown_id IS NULL
+ORDER BY seq;
+
+-- name: clips
+SELECT clip_id, start_s, end_s, status, reason FROM v_clips WHERE video_id = :video_id ORDER BY start_s, clip_id;
 
 -- name: clip^
 SELECT * FROM v_clips WHERE clip_id = :clip_id;

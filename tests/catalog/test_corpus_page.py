@@ -14,7 +14,7 @@ import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
-from humannet_ops.catalog import connection, migrations, planning, recording
+from humannet_ops.catalog import migrations, planning, recording
 from humannet_ops.catalog.connection import connect, transaction
 from humannet_ops.catalog.discovery import Entry, Pass, record_entries
 from humannet_ops.domain.identifiers import new_run_id
@@ -242,10 +242,8 @@ def test_the_server_shows_the_same_with_its_pictures_and_nothing_to_strangers(se
 def test_a_silent_catalog_is_said_in_one_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
 ) -> None:
-
     monkeypatch.setenv("HUMANNET_CATALOG_URL", "postgresql://nobody@/none?host=/nowhere")
     forget_settings()
-    monkeypatch.setattr(connection, "_connect", connection._connect.__wrapped__)
     with TestClient(create_app(lambda: None), raise_server_exceptions=False) as browser:
         answer = browser.get("/")
     assert answer.status_code == 503
