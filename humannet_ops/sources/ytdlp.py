@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import itertools
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # The best picture with the best sound, merged; or the best file with both; or a picture alone. Never sound alone.
 _FORMAT = "bv*+ba/b[vcodec!=?none]/bv*"
+_ABANDONED_S = 7 * 86400.0
 _NOT_OVER = ("is_live", "is_upcoming", "post_live")
 _LIVE_AGAIN = datetime.timedelta(hours=6)
 # What of the info dict is not kept: how to get at the files (it runs out, and may be signed), and what is ours.
@@ -51,6 +53,7 @@ def fetch_url(
     """
     from humannet_ops.sources import client
 
+    _forget_abandoned(folder.parent)
     folder.mkdir(parents=True, exist_ok=True)
     options = _options(config, folder)
     try:
@@ -63,6 +66,15 @@ def fetch_url(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder)
+
+
+def _forget_abandoned(incoming: Path) -> None:
+    """Remove what is left of downloads that nobody went on with."""
+    if incoming.exists():
+        for folder in incoming.iterdir():
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(folder)
 
 
 def _options(config: Network, folder: Path) -> dict[str, Any]:

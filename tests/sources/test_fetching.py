@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -165,6 +166,18 @@ def test_what_changed_meanwhile_is_fetched_anew(site: Site, fetch: Fetching, cli
     item.video = other_clip
     content, _ = fetch(site.url("/item/a"))
     assert content == other_clip.read_bytes()
+
+
+def test_what_nobody_went_on_with_is_removed_after_a_week(site: Site, fetch: Fetching, clip: Path) -> None:
+    site.add("a", clip)
+    old, young = fetch.folder / "old", fetch.folder / "young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "mp4.mp4.part").write_bytes(b"x")
+    eight_days_ago = time.time() - 8 * 86400
+    os.utime(old, (eight_days_ago, eight_days_ago))
+    fetch(site.url(MEDIA))
+    assert [path.name for path in fetch.folder.iterdir()] == ["young"]
 
 
 KILLED = """
