@@ -15,11 +15,12 @@ from pydantic import model_validator
 
 from humannet_ops.catalog import politeness
 from humannet_ops.catalog.discovery import Entry
-from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.domain.outcome import Postponed, Reason, SubjectError
 from humannet_ops.domain.records import VideoSubject
 from humannet_ops.sources.config import Network, SourceError
 from humannet_ops.sources.network import canonical, host_of
 from humannet_ops.sources.protocol import Crawl, Credentials, Fetched, Source
+from humannet_ops.sources.trouble import explained
 from humannet_ops.sources.ytdlp import each_of, fetch_url
 
 if TYPE_CHECKING:
@@ -154,7 +155,6 @@ class Listing:
             SourceError: the list cannot be had.
         """
         from humannet_ops.sources.client import working
-        from humannet_ops.sources.trouble import explained
 
         items = self._unfolded(url, None, 0)
         while True:
@@ -259,11 +259,16 @@ class Listing:
     def _looked_at(self, entry: Entry, raw: Raw, parent: Raw | None) -> Entry | None:
         """Return an entry with what its own page says besides; None where its host fails, so that it stays unknown."""
         from humannet_ops.sources.client import working
-        from humannet_ops.sources.trouble import explained
 
         try:
             with working(self.client), explained(self.client, entry.origin_uri):
                 found = self._resolved(entry.origin_uri, raw.get("ie_key"))
+        except Postponed:
+            if self.client.visit.ended:
+                raise
+            # this item is not there yet: it stays unknown until it is
+            self.whole = False
+            return None
         except SubjectError as error:
             self.client.visit.ended = None
             logger.info("%s: %s: %s", self.config.source, error.reason, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ from humannet_ops.sources.network import RefusedError, public
 if TYPE_CHECKING:
     from humannet_ops.sources.client import Client
 
+NOT_OVER_AGAIN = datetime.timedelta(hours=6)
+"""When to look again at what is broadcast now or later."""
 _GONE = {404, 410}
 _FORBIDDEN = {401, 402, 403, 407, 451}
 _NO_SUCH_RANGE = 416
 _AGAIN = {408, 425, _NO_SUCH_RANGE}
 # yt-dlp has no types for these; its extractors pass on what sites say. The first that fits counts.
 _SAID = (
+    ("later", r"premieres? in|will begin|has not (yet )?started|not started yet|starts in|upcoming|is being processed"),
     (Reason.UNSUPPORTED, r"drm|unsupported|requested format|no video formats|unsafe|not a valid url"),
     ("wait", r"not a bot|captcha|rate.?limit|too many requests|try again later|unusual traffic"),
     (
@@ -86,6 +90,8 @@ def meaning(opened: Client, url: str, error: BaseException) -> BaseException:
         if re.search(pattern, _text(error), re.IGNORECASE):
             if isinstance(reason, Reason):
                 return SubjectError(reason, message)
+            if reason == "later":
+                return Postponed("host", datetime.datetime.now(datetime.UTC) + NOT_OVER_AGAIN, message)
             return opened.visit.asked_to_wait(opened.last_asked or url, None, message)
     known = next((each for each in causes if isinstance(each, ExtractorError)), None)
     return SubjectError(Reason.UNSUPPORTED if known and known.expected else Reason.ERROR, message)

@@ -16,6 +16,7 @@ from humannet_ops.domain.records import VideoSubject
 from humannet_ops.sources.config import Network
 from humannet_ops.sources.network import canonical, public
 from humannet_ops.sources.protocol import Credentials, Fetched
+from humannet_ops.sources.trouble import NOT_OVER_AGAIN, explained
 
 if TYPE_CHECKING:
     from humannet_ops.sources.client import Client
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _FORMAT = "bv*+ba/b[vcodec!=?none]/bv*"
 _ABANDONED_S = 7 * 86400.0
 _NOT_OVER = ("is_live", "is_upcoming", "post_live")
-_LIVE_AGAIN = datetime.timedelta(hours=6)
 # What of the info dict is not kept: how to get at the files (it runs out, and may be signed), and what is ours.
 _NOT_KEPT = {
     "url", "urls", "formats", "requested_formats", "requested_downloads", "requested_subtitles", "subtitles",
@@ -89,7 +89,6 @@ def _options(config: Network, folder: Path) -> dict[str, Any]:
 
 def _download(opened: Client, config: Network, video: VideoSubject, folder: Path) -> Fetched:
     from humannet_ops.sources import client
-    from humannet_ops.sources.trouble import explained
 
     opened.params["match_filter"] = _Choice(opened, config, video)
     opened.add_progress_hook(_Limit(opened, config))
@@ -151,7 +150,7 @@ class _Choice:
         """Let it pass, or end the visit."""
         visit = self.opened.visit
         if info.get("live_status") in _NOT_OVER or info.get("is_live"):
-            until = datetime.datetime.now(datetime.UTC) + _LIVE_AGAIN
+            until = datetime.datetime.now(datetime.UTC) + NOT_OVER_AGAIN
             raise visit.end(Postponed("host", until, f"{public(self.video.origin_uri)} is not over yet"))
         license = info.get("license")
         if license and self.config.license_policy.verdict(license) == "deny":

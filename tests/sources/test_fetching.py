@@ -22,6 +22,7 @@ from humannet_ops.domain.outcome import Postponed, Reason, SubjectError
 from humannet_ops.media.probe import probe
 from humannet_ops.sources import client, visiting
 from humannet_ops.sources.protocol import Credentials
+from humannet_ops.sources.trouble import meaning
 from humannet_ops.storage import open_store
 
 MEDIA = "/media/a.mp4"
@@ -124,6 +125,40 @@ def test_what_cannot_be_fetched_says_why(
     # what may go better next time is kept for it
     assert (fetch.folder / "v1").exists() is not reason.permanent
     assert fetch.asked("select count(*) from visits where source = $source") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("Private video. Sign in if you've been granted access to this video", Reason.FORBIDDEN),
+        ("Sign in to confirm your age. This video may be inappropriate for some users.", Reason.FORBIDDEN),
+        ("The uploader has not made this video available in your country", Reason.FORBIDDEN),
+        ("This video is only available for registered users. Use --cookies", Reason.FORBIDDEN),
+        ("Join this channel to get access to members-only content", Reason.FORBIDDEN),
+        ("Video unavailable. This video has been removed by the uploader", Reason.GONE),
+        ("This video is no longer available because the account has been terminated", Reason.GONE),
+        ("This video does not exist", Reason.GONE),
+        ("This video is DRM protected", Reason.UNSUPPORTED),
+        ("Requested format is not available. Use --list-formats", Reason.UNSUPPORTED),
+        ("No video formats found!", Reason.UNSUPPORTED),
+        ("Sign in to confirm you\N{RIGHT SINGLE QUOTATION MARK}re not a bot. Use --cookies-from-browser", "closed"),
+        ("This content isn't available, try again later. Your IP is likely being rate-limited", "closed"),
+        ("Premieres in 3 hours", "later"),
+        ("This live event will begin in 6 days.", "later"),
+    ],
+)
+def test_what_sites_say_through_yt_dlp(site: Site, fetch: Fetching, said: str, means: Reason | str) -> None:
+    from yt_dlp.utils import ExtractorError
+
+    with client.opened(fetch.config(), None, fetch.folder) as opened:
+        opened.visit.arrive(site.url("/"))
+        found = meaning(opened, site.url("/private/removed"), ExtractorError(said, expected=True))
+    if isinstance(means, Reason):
+        assert isinstance(found, SubjectError)
+        assert found.reason is means
+    else:
+        assert isinstance(found, Postponed)
+        assert (opened.visit.ended is found) is (means == "closed")
 
 
 def test_a_host_that_is_not_there_is_unreachable(site: Site, fetch: Fetching) -> None:
