@@ -30,7 +30,7 @@ follow with the same key. What is due is asked of the catalog, so a second run o
 | do what is due again after a stage or a model changed | trigger `revisit_partitions`, or wait for its schedule |
 | do that for some days only | the same, with the configuration `{"partitions": ["2026-01-31"]}` |
 | add a source | a file in `dags/sources/` with a `description`; its DAG appears within half a minute |
-| correct a source's file | its DAG is tagged `broken` and says what is wrong; `humannet source check FILE` names it all |
+| correct a source's file | its DAG is tagged `broken` and says what is wrong; so does `humannet source check FILE` |
 | take a video, a channel or a source down | `humannet takedown`; `remove_objects` follows by itself |
 
 Two things Airflow does that surprise: an asset's event is lost for a DAG that is paused when it comes, so keep the DAGs
