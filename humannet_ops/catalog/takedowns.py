@@ -109,6 +109,7 @@ def _seal(link: Connection, name: str, scope: str, target: str) -> int:
     queries().insert_tombstones(link, takedown_id=name)
     marked = int(queries().mark_videos(link, takedown_id=name))
     queries().recall_releases(link, takedown_id=name)
+    queries().forget_channel(link, scope=scope, target=target)
     queries().seal_takedown(link, takedown_id=name)
     return marked
 

@@ -125,6 +125,10 @@ WHERE takedown_id IS NULL AND video_id IN (
 -- name: seal_takedown!
 UPDATE takedowns SET sealed_at = now() WHERE takedown_id = :takedown_id AND sealed_at IS NULL;
 
+-- name: forget_channel!
+-- What a channel calls itself may be a person's name.
+UPDATE channels SET title = NULL WHERE :scope = 'channel' AND channel_id = :target AND title IS NOT NULL;
+
 -- name: unsealed_takedowns
 SELECT takedown_id, scope, target FROM takedowns WHERE sealed_at IS NULL ORDER BY requested_at, takedown_id;
 

@@ -468,11 +468,13 @@ def test_what_a_channel_or_a_source_publishes_later_does_not_come_back(
     world: World, scope: takedowns.Scope, target: str
 ) -> None:
     world.crawl(item("a", channel_id="Site:c"), item("b", channel_id="Site:d"))
+    run_sql("insert into channels (channel_id, title) values ('Site:c', 'Secret Name'), ('Site:d', 'Other')")
     world.crawl(item("elsewhere", channel_id="Site:d"), source="other")
     world.go()
     take_down(scope, target)
     left = ["elsewhere"] if scope == "source" else ["b", "elsewhere"]
     assert titles() == left
+    assert ("Secret Name" in everything("r")) is (scope == "source")
     found = world.crawl(item("a", "2", channel_id="Site:c"), item("new", channel_id="Site:c"))
     assert found == Discovery(0, 0, 0, barred=2)
     # the same item under another source; a new one of the same channel there
