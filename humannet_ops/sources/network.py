@@ -103,7 +103,7 @@ class RefusedError(OSError):
     """Something that a guarded block may not do: reach an address, or start a program."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Guard:
     """What a block may reach, and what it tried.
 

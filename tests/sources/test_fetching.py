@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from broken_videos import ffmpeg
-from conftest import Fetching
+from site_sources import Fetching
 from video_site import BLOCK, Fault, Site
 
 from humannet_ops.domain.outcome import Postponed, Reason, SubjectError

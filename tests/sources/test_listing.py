@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from conftest import HERE, IN_A_HURRY
+from site_sources import HERE, IN_A_HURRY
 from video_site import Fault, Site
 
 from humannet_ops.catalog.connection import connect

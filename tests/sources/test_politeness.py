@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Fetching
+from site_sources import Fetching
 from video_site import BLOCK, Fault, Site
 
 from humannet_ops.catalog import politeness

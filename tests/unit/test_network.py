@@ -146,6 +146,19 @@ def test_only_listed_networks_are_open(listener: tuple[int, list[object]]) -> No
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
+def test_equal_guards_are_not_the_same(listener: tuple[int, list[object]]) -> None:
+    port, _ = listener
+    first, second = guarded(Guard()), guarded(Guard())
+    first.__enter__()
+    held = second.__enter__()
+    first.__exit__(None, None, None)
+    with pytest.raises(RefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert held.refused == ["127.0.0.1"]
+    second.__exit__(None, None, None)
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
 def test_programs_are_held(tmp_path) -> None:
     with guarded(Guard(programs=[sys.executable])):
         subprocess.run([sys.executable, "-c", ""], check=True)
