@@ -1,6 +1,6 @@
 """Measure a takedown: one source with 10,000 clips is out of every view in at most a second.
 
-    .venv/bin/python tests/benchmarks/takedown.py                                  # about a minute
+    .venv/bin/python tests/benchmarks/takedown.py                                  # a few minutes
     .venv/bin/python tests/benchmarks/takedown.py --clips-a-video 1 --staying 100000
 
 Fills a catalog of its own, in an embedded Postgres of its own, with one source that goes and one that stays: videos
