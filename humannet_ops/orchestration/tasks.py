@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Connection, Context, get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 from airflow.sdk.log import mask_secret
 
 if TYPE_CHECKING:
@@ -88,11 +88,17 @@ def credentials(connection: str) -> Credentials:
 
 
 def discover(source: str) -> dict[str, int]:
-    """Look through a source for what is new or changed."""
+    """Look through a source for what is new or changed; come back later where its host or its hours ask for that."""
+    from humannet_ops.domain.outcome import Postponed
     from humannet_ops.stages import execution
 
     context = get_current_context()
-    return execution.discover(source, partition_of(context), identity(context), credentials)
+    try:
+        return execution.discover(source, partition_of(context), identity(context), credentials)
+    except Postponed as wait:
+        # no failure and no try: the task gives its slot back and is run again then
+        logger.info("%s waits until %s: %s", source, wait.until, wait)
+        raise AirflowRescheduleException(wait.until) from wait
 
 
 def refuse(reason: str) -> None:
