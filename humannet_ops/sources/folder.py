@@ -51,7 +51,10 @@ class FolderConfig(SourceConfig):
         # videos look like these
         folder = Path(filled_in(self.path, self.source)).expanduser().resolve()
         if not folder.is_dir():
-            raise SourceError(f"source {self.source}: {folder} is not a folder. Correct `path` in its YAML file.")
+            cure = (
+                "Name one: `make run VIDEOS=/some/folder`" if self.source == "videos" else "Correct `path` in its file"
+            )
+            raise SourceError(f"source {self.source}: {folder} is not a folder. {cure}.")
         return folder
 
 
