@@ -17,6 +17,7 @@ DEFAULT := requirements/default.txt requirements/models.txt
 INSTALLED := $(VENV)/.default-$(call hash,$(DEFAULT) pyproject.toml)
 TEST_INSTALLED := $(VENV)/.test-$(call hash,$(DEFAULT) requirements/test.txt pyproject.toml)
 WORKER_INSTALLED := $(VENV)/.worker-$(call hash,$(DEFAULT) $(wildcard requirements/worker*.txt) pyproject.toml)
+CLUSTER_INSTALLED := $(VENV)/.cluster-$(call hash,$(DEFAULT) requirements/cluster.txt requirements/loopback.txt pyproject.toml)
 SAMPLED := $(SAMPLES)/.samples-$(call hash,requirements/samples.txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 
@@ -37,8 +38,12 @@ up: install samples ## Start Postgres and Airflow and leave them running; prints
 down: install ## Stop everything that runs
 	@exec $(BIN)/humannet local down
 
+.PHONY: cluster
+cluster: install-cluster samples ## The topology of docker-compose.yml as processes: take the samples (or VIDEOS=...) through it
+	@exec $(BIN)/humannet cluster run $(if $(VIDEOS),--videos "$${VIDEOS}")
+
 .PHONY: test
-test: install-test samples ## Run all tests
+test: install-test install-cluster samples ## Run all tests
 	$(BIN)/python -m pytest $(TESTS)
 
 .PHONY: lint
@@ -53,6 +58,9 @@ install: $(INSTALLED) ## Make .venv from the locked requirements
 
 .PHONY: install-test
 install-test: $(TEST_INSTALLED) ## The same, with what the tests need
+
+.PHONY: install-cluster
+install-cluster: $(CLUSTER_INSTALLED) ## The same as install, with what `make cluster` needs: FAB, StatsD, Redis, SeaweedFS
 
 .PHONY: install-worker
 install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and TransNetV2
@@ -85,7 +93,7 @@ $(INSTALLED):
 	  fi; \
 	  touch $(VENV)/.made; \
 	fi
-	@rm -f $(VENV)/.default-* $(VENV)/.test-* $(VENV)/.worker-*
+	@rm -f $(VENV)/.default-* $(VENV)/.test-* $(VENV)/.worker-* $(VENV)/.cluster-*
 	@echo "Installing the locked requirements (1.7 GB on disk; once)"
 	$(PIP_INSTALL) -r requirements/default.txt -r requirements/models.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -94,6 +102,10 @@ $(INSTALLED):
 $(TEST_INSTALLED): $(INSTALLED)
 	$(PIP_INSTALL) -r requirements/test.txt
 	@rm -f $(VENV)/.test-* && touch $@
+
+$(CLUSTER_INSTALLED): $(INSTALLED)
+	$(PIP_INSTALL) -r requirements/cluster.txt -r requirements/loopback.txt
+	@rm -f $(VENV)/.cluster-* && touch $@
 
 $(WORKER_INSTALLED): $(TEST_INSTALLED)
 	$(PIP_INSTALL) -r requirements/worker.txt

@@ -6,7 +6,9 @@ lock() { in=$1; out=$2; shift 2; uv pip compile --quiet --generate-hashes --pyth
 
 lock default.in default.txt --override overrides.txt
 lock test.in test.txt --override overrides.txt
+lock cluster.in cluster.txt --override overrides.txt
 lock models.in models.txt --no-deps
+lock loopback.in loopback.txt --no-deps
 lock samples.in samples.txt --no-deps
 lock worker.in worker-all.txt --override overrides.txt
 cuda=$(sed -n 's/^\([a-z][a-z0-9-]*\).*/\1/p' cuda.in)
