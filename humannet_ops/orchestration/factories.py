@@ -14,11 +14,20 @@ from airflow.sdk import (
     CronTriggerTimetable,
     PartitionedAssetTimetable,
     TriggerRule,
+    WeightRule,
     task,
 )
 
 from humannet_ops.orchestration import tasks
-from humannet_ops.orchestration.legs import FETCHED, LEGS, REMOVAL, REVISIT, crawl_dag_id
+from humannet_ops.orchestration.legs import (
+    FETCHED,
+    LEGS,
+    PLANNING_WEIGHT,
+    REMOVAL,
+    REVISIT,
+    REVISIT_WEIGHT,
+    crawl_dag_id,
+)
 from humannet_ops.sources.config import SourceConfig
 from humannet_ops.stages import registry
 
@@ -34,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": PLAN_TIMEOUT,
+    "weight_rule": WeightRule.ABSOLUTE,
     "on_failure_callback": tasks.record_failure,
     "on_retry_callback": tasks.record_failure,
 }
@@ -103,12 +113,14 @@ def leg_dag(dag_id: str, doc: str | None) -> DAG:
         catchup=False,
         # Two runs of one crawl day side by side would plan the same work; a queued run finds what the first left.
         max_active_runs=1,
+        # Airflow keeps no asset event for a paused DAG: a leg must be open before the first crawl ends.
+        is_paused_upon_creation=False,
         default_args=DEFAULTS,
         tags=["humannet", "way", *leg.stages],
     ) as dag:
         steps: list[Any] = []
         for stage in leg.stages:
-            steps.append(_stage(stage, after=steps[-1] if steps else None))
+            steps.append(_stage(stage, after=steps[-1] if steps else None, weight=leg.weight))
         _verdict([*steps, _announce(steps[-1], leg.announces)])
     return dag
 
@@ -122,11 +134,12 @@ def revisit_dag(doc: str | None) -> DAG:
         schedule=CronTriggerTimetable("30 * * * *", timezone="UTC"),
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         default_args=DEFAULTS,
         tags=["humannet", "way"],
     ) as dag:
         due = task(task_id="find_due")(tasks.find_due)()
-        fetched = _stage("fetch", after=None, partitions=due)
+        fetched = _stage("fetch", after=None, weight=REVISIT_WEIGHT, partitions=due)
         reached = asset(FETCHED)
         told = task(task_id="announce", trigger_rule=TriggerRule.ALL_DONE, outlets=[reached])(tasks.announce_all)(
             reached, due
@@ -145,6 +158,7 @@ def removal_dag(doc: str | None) -> DAG:
         schedule=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         default_args=DEFAULTS,
         tags=["humannet", "takedown"],
     ) as dag:
@@ -152,8 +166,8 @@ def removal_dag(doc: str | None) -> DAG:
     return dag
 
 
-def _stage(stage: str, *, after: Any, **options: Any) -> Any:
-    """Add a stage: a task that plans its shards and one task a shard. Returns the shards' tasks.
+def _stage(stage: str, *, after: Any, weight: int = 1, **options: Any) -> Any:
+    """Add a stage: a task that plans its shards and one task a shard, of a weight. Returns the shards' tasks.
 
     The plan runs whatever became of earlier shards: what is due is asked of the catalog, so a shard that failed holds
     up its own subjects and nobody else's. No shards at all means that the mapped task is skipped.
@@ -162,6 +176,7 @@ def _stage(stage: str, *, after: Any, **options: Any) -> Any:
     planned = task(
         task_id=f"plan_{stage}",
         trigger_rule=TriggerRule.ALL_DONE,
+        priority_weight=PLANNING_WEIGHT,
         doc_md=f"Finds what is due at `{stage}` in this crawl day and packs it into shards.",
     )(tasks.plan)(stage, **options)
     if after is not None:
@@ -170,6 +185,7 @@ def _stage(stage: str, *, after: Any, **options: Any) -> Any:
         task_id=stage,
         queue=queue,
         pool=queue if queue != "default" else "default_pool",
+        priority_weight=weight,
         execution_timeout=SHARD_TIMEOUT,
         map_index_template="{{ task.op_kwargs['shard']['label'] }}",
         doc_md=f"`{stage}`, one task instance a shard; its name is the shard's first video and how many follow.",

@@ -19,21 +19,30 @@ class Leg:
         stages: What it runs, in order.
         follows: The asset whose partition starts it.
         announces: The asset whose partition it announces when it is through.
+        weight: Priority of its shards where slots are short: what is nearest its end goes first, so that little lies
+            half-done.
     """
 
     dag_id: str
     stages: tuple[str, ...]
     follows: str
     announces: str
+    weight: int
 
 
 LEGS = (
-    Leg("analyse_videos", ("deduplicate_exact", "analyse", "deduplicate_near"), FETCHED, "humannet://analysed"),
-    Leg("curate_clips", ("detect", "decide", "cut"), "humannet://analysed", "humannet://clips"),
-    Leg("annotate_clips", ("annotate",), "humannet://clips", "humannet://annotated"),
+    Leg("analyse_videos", ("deduplicate_exact", "analyse", "deduplicate_near"), FETCHED, "humannet://analysed", 10),
+    Leg("curate_clips", ("detect", "decide", "cut"), "humannet://analysed", "humannet://clips", 20),
+    Leg("annotate_clips", ("annotate",), "humannet://clips", "humannet://annotated", 30),
 )
 REVISIT = "revisit_partitions"
 REMOVAL = "remove_objects"
+
+# Planning goes before everything; what is tried again before what is fetched for the first time (1). Within one weight
+# Airflow takes the lowest map index of every run, so that runs (crawls of several sources, say) take turns, and a retry
+# overtakes the rest of its run.
+PLANNING_WEIGHT = 100
+REVISIT_WEIGHT = 5
 
 # Slots a pool has where nobody set it: a task waits for one as "scheduled", where no queue timeout can trip.
 POOLS = {

@@ -4,10 +4,15 @@ SELECT pg_advisory_xact_lock(hashtext('plan'), hashtext(:stage || ' ' || :partit
 
 -- name: plan_video_shards
 -- What is due = videos without an outcome at the stage's version (or with a failure that may be tried again) whose
--- needs are met. Packed in order into shards of about :shard_seconds of video, at most 1000 of them. Before a video is
+-- needs are met. Packed into shards of about :shard_seconds of video, at most 1000 of them: what was tried before comes
+-- first, then the sources take turns, so that a large one does not hold up the small. Before a video is
 -- fetched its length is unknown: 20 s stands for it, so that a shard of 1800 s fetches 90 videos.
 WITH due AS (
-    SELECT v.video_id AS subject_id, v.video_id, coalesce(v.title, v.origin_uri) AS label,
+    SELECT v.video_id AS subject_id, v.video_id, v.source, coalesce(v.title, v.origin_uri) AS label,
+           EXISTS (
+               SELECT FROM attempts a
+               WHERE a.stage = :stage AND a.stage_version = :version AND a.subject_id = v.video_id
+           ) AS tried,
            greatest(coalesce(v.duration_s, 20), 2) AS seconds
     FROM videos v
     WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
@@ -31,18 +36,24 @@ WITH due AS (
                 AND o.subject_id = v.video_id AND o.outcome = 'kept'
           )
       )
+), turns AS (
+    SELECT *, row_number() OVER (PARTITION BY tried, source ORDER BY video_id) AS turn FROM due
 ), packed AS (
     SELECT *, CASE WHEN :whole_partition THEN 0 ELSE floor(
-        (sum(seconds) OVER (ORDER BY video_id) - seconds)
+        (sum(seconds) OVER (ORDER BY tried DESC, turn, video_id) - seconds)
         / greatest(:shard_seconds::float8, sum(seconds) OVER () / 999)) END AS bin
-    FROM due
+    FROM turns
 )
-SELECT subject_id, label, bin::int AS bin FROM packed ORDER BY bin, video_id;
+SELECT subject_id, label, bin::int AS bin FROM packed ORDER BY bin, tried DESC, turn, video_id;
 
 -- name: plan_clip_shards
 -- The same for clips. A video's clips stay together, so that what was measured on it is read once.
 WITH due AS (
-    SELECT c.clip_id AS subject_id, c.video_id, coalesce(v.title, v.origin_uri) AS label,
+    SELECT c.clip_id AS subject_id, c.video_id, v.source, coalesce(v.title, v.origin_uri) AS label,
+           EXISTS (
+               SELECT FROM attempts a
+               WHERE a.stage = :stage AND a.stage_version = :version AND a.subject_id = c.clip_id
+           ) AS tried,
            greatest(c.end_s - c.start_s, 0.1) AS seconds, c.start_frame
     FROM videos v
     JOIN clips c ON c.video_id = v.video_id AND c.retired_at IS NULL
@@ -68,16 +79,18 @@ WITH due AS (
           )
       )
 ), by_video AS (
-    SELECT video_id, sum(seconds) AS seconds FROM due GROUP BY video_id
+    SELECT video_id, source, bool_or(tried) AS tried, sum(seconds) AS seconds FROM due GROUP BY video_id, source
+), turns AS (
+    SELECT *, row_number() OVER (PARTITION BY tried, source ORDER BY video_id) AS turn FROM by_video
 ), packed AS (
-    SELECT video_id, CASE WHEN :whole_partition THEN 0 ELSE floor(
-        (sum(seconds) OVER (ORDER BY video_id) - seconds)
+    SELECT *, CASE WHEN :whole_partition THEN 0 ELSE floor(
+        (sum(seconds) OVER (ORDER BY tried DESC, turn, video_id) - seconds)
         / greatest(:shard_seconds::float8, sum(seconds) OVER () / 999)) END AS bin
-    FROM by_video
+    FROM turns
 )
 SELECT due.subject_id, due.label, packed.bin::int AS bin
 FROM due JOIN packed USING (video_id)
-ORDER BY packed.bin, due.video_id, due.start_frame, due.subject_id;
+ORDER BY packed.bin, packed.tried DESC, packed.turn, due.video_id, due.start_frame, due.subject_id;
 
 -- name: insert_shard!
 INSERT INTO shards (shard_id, stage, stage_version, partition_key, label, dag_id, run_id)

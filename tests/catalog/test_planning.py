@@ -85,9 +85,11 @@ class Platform:
         return f"{subject.video.title}:{subject.start_frame}-{subject.end_frame}"
 
 
-def discover(*names: str, signature: str = "1", key: str = DAY, sha256: str | None = None) -> Discovery:
+def discover(
+    *names: str, signature: str = "1", key: str = DAY, sha256: str | None = None, source: str = "videos"
+) -> Discovery:
     entries = [Entry(f"file:///{name}", signature, name) for name in names]
-    return record_entries(Pass("videos", "folder", "/videos", key), iter(entries), lambda _uri: sha256)
+    return record_entries(Pass(source, "folder", f"/{source}", key), iter(entries), lambda _uri: sha256)
 
 
 def fetched(subject: VideoSubject | ClipSubject) -> Result:
@@ -268,3 +270,42 @@ def test_many_planners_at_once_lose_nothing(platform: Platform) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _n: platform.run("fetch", fetched), range(8)))
     assert list(reading.ask("select count(*), count(distinct subject_id) from outcomes")[1]) == [(50, 50)]
+
+
+def titles(shards: list[planning.Shard], spec: StageSpec) -> list[str]:
+    """The subjects of shards in the order in which they are worked on."""
+    with connect() as link:
+        return [Platform._label(item.subject) for shard in shards for item in planning.open_work(link, shard, spec, 3)]
+
+
+def test_sources_take_turns_in_the_shards_of_a_day(platform: Platform) -> None:
+    discover(*(f"large{number}" for number in range(20)), source="large")
+    discover("small0", "small1", source="small")
+    planned = titles(platform.plan("fetch", seconds=40), platform.specs["fetch"])
+    assert len(planned) == 22
+    assert {title.rstrip("0123456789") for title in planned[:2]} == {"large", "small"}
+    assert {title for title in planned[:4] if title.startswith("small")} == {"small0", "small1"}
+
+
+@pytest.mark.parametrize("stage", ["analyse", "decide"])
+def test_what_was_tried_before_is_planned_first(platform: Platform, stage: str) -> None:
+    names = [f"video{number}" for number in range(6)]
+    discover(*names)
+    platform.run("fetch", fetched)
+    if stage == "decide":
+        platform.run("analyse", analysed((0, 300)))
+    before = titles(platform.plan(stage, seconds=1), platform.specs[stage])
+    last = before[-1]
+    platform.run(stage, lambda s: failed(Reason.ERROR, "x") if Platform._label(s) == last else _later(stage))
+    for name in names:
+        discover(f"{name} new")
+    platform.run("fetch", fetched)
+    if stage == "decide":
+        platform.run("analyse", lambda s: analysed((0, 300))(s))
+    after = titles(platform.plan(stage, seconds=1), platform.specs[stage])
+    assert len(after) == 7
+    assert after[0] == last
+
+
+def _later(stage: str) -> Result:
+    return analysed((0, 300))(None) if stage == "analyse" else kept()
