@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from humannet_ops.commands import channels, keywords, sources, takedown
+from humannet_ops.commands import channels, keywords, metrics, sources, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -28,6 +28,9 @@ app.add_typer(sources.app, name="source")
 app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
 app.add_typer(takedown.app, name="takedown")
+app.command(
+    epilog="Examples: `humannet metrics` · `humannet metrics --once` · `humannet metrics --host 0.0.0.0 --port 9101`"
+)(metrics.metrics)
 app.add_typer(local_app, name="local")
 
 _VIDEO_COLUMNS = ("video_id", "source", "title", "status", "reason")

@@ -44,6 +44,15 @@ class Settings(BaseSettings):
     llm_model: str = Field("", description="The model that the endpoint is asked for.")
     llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")
     device: str = Field("auto", description="auto, cpu or cuda:N.")
+    worker_prices: dict[str, float] = Field(
+        {},
+        description="What an hour of one slot of a queue's worker costs, in any currency, as JSON: "
+        '{"crawl": 0.01, "cpu": 0.04, "gpu": 2.1}. A queue that is not named costs nothing that is known.',
+    )
+    crawl_deadline_h: float = Field(24.0, gt=0, le=720, description="Hours after which a crawl's run is too late.")
+    leg_deadline_h: float = Field(
+        24.0, gt=0, le=720, description="Hours after which a run of analyse, curate or annotate is too late."
+    )
 
     @property
     def store(self) -> str:

@@ -1,0 +1,1 @@
+"""What Prometheus reads about the corpus: ``humannet metrics``."""
