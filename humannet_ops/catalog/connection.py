@@ -91,7 +91,8 @@ def connect(*, patient: bool = True, read_only: bool = False) -> Iterator[Connec
         read_only: As the role that may only read.
 
     Raises:
-        CatalogError: no database answers, or it has not the tables that the block asks for.
+        CatalogError: no database answers, it has not the tables that the block asks for, or the role may not do what
+            the block does.
     """
     url = reader_url() if read_only else catalog_url()
     try:
@@ -107,6 +108,12 @@ def connect(*, patient: bool = True, read_only: bool = False) -> Iterator[Connec
     except (psycopg2.errors.UndefinedColumn, psycopg2.errors.UndefinedTable) as error:
         said = str(error).strip().splitlines()[0]
         raise CatalogError(f"The catalog's schema is not this code's: run `humannet migrate`. ({said})") from error
+    except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction) as error:
+        said = str(error).strip().splitlines()[0]
+        raise CatalogError(
+            f"The role {url.username} may not do this ({said}): sql/README.md lists which role may; "
+            "name it in HUMANNET_CATALOG_URL."
+        ) from error
     finally:
         link.close()
 

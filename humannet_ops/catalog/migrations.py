@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+import psycopg2.errors
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from humannet_ops.catalog.connection import SQL, catalog_url, connect, queries, transaction
+from humannet_ops.catalog.connection import SQL, CatalogError, address, catalog_url, connect, queries, transaction
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.stage import StageSpec
 
 
 def upgrade(revision: str = "head") -> None:
-    """Run the migrations that this catalog has not seen. Safe to run by several processes at once."""
+    """Run the migrations that this catalog has not seen. Safe to run by several processes at once.
+
+    Raises:
+        CatalogError: the role of the catalog's address may not; nothing was changed.
+    """
     engine = create_engine(catalog_url(), poolclass=NullPool)
-    with engine.begin() as connection:
+    with _refusals(), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('humannet migrations'))"))
         config = Config(str(SQL / "migrations" / "alembic.ini"))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+            raise
+        said = str(error.orig).strip().splitlines()[0]
+        where = catalog_url()
+        if "create role" in said:
+            dba = address(where.set(username="postgres"))
+            cure = f"have a superuser run `psql {dba} -f {SQL / 'roles.sql'}`, then `humannet migrate` again"
+        else:
+            cure = "run it as the owner of the catalog's tables, and see that the extension vector is there"
+        raise CatalogError(f"The role {where.username} may not migrate the catalog ({said}): {cure}.") from error
 
 
 def revisions() -> tuple[str | None, str | None]:

@@ -49,7 +49,7 @@ def test_migrations_lead_to_the_schema_files(home: Path, new_database, monkeypat
     monkeypatch.setenv("HUMANNET_CATALOG_URL", whole)
     settings.cache_clear()
     with connection.connect() as link, connection.transaction(link):
-        for name in ("schema.sql", "views.sql"):
+        for name in ("roles.sql", "schema.sql", "views.sql", "grants.sql"):
             connection.execute_file(link, REPOSITORY / "sql" / name)
     assert "CREATE TABLE public.outcomes" in migrated
     assert dump(whole) == migrated
