@@ -109,7 +109,7 @@ class Exporter(Collector):
                         family.add_metric(values, float(row[measure.column]))
         yield from (family for family in found.values() if family.samples)
         yield _gauge(
-            "humannet_worker_price", "Price of an hour of a slot of a queue.", settings().worker_prices.items()
+            "humannet_worker_price_per_hour", "Price of an hour of a slot of a queue.", settings().worker_prices.items()
         )
         up = GaugeMetricFamily("humannet_catalog_up", "Whether the catalog answered one of the last questions.")
         up.add_metric([], self.catalog_is_up())

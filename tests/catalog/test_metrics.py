@@ -207,7 +207,7 @@ def test_runs_under_way_and_those_that_died(platform: Platform, monkeypatch, for
     assert of(samples, "humannet_oldest_stage_run_seconds") == {("crawl", "fetch"): pytest.approx(1200, abs=5)}
     held = of(samples, "humannet_recent_worker_seconds", window="1h")
     assert held == {("crawl", "fetch", "running"): pytest.approx(1200, abs=5)}
-    assert of(samples, "humannet_worker_price") == {("crawl",): 0.5}
+    assert of(samples, "humannet_worker_price_per_hour") == {("crawl",): 0.5}
     cost = of(samples, "humannet_recent_cost", window="24h")
     assert cost == {("crawl", "fetch", "running"): pytest.approx(0.5 / 3, abs=0.01)}
     change("UPDATE stage_runs SET started_at = now() - interval '13 hours'")
@@ -219,7 +219,7 @@ def test_runs_under_way_and_those_that_died(platform: Platform, monkeypatch, for
 def test_without_prices_there_is_no_cost(busy: Platform) -> None:
     samples = scraped()
     assert of(samples, "humannet_recent_worker_seconds", window="1h") != {}
-    assert of(samples, "humannet_recent_cost") == of(samples, "humannet_worker_price") == {}
+    assert of(samples, "humannet_recent_cost") == of(samples, "humannet_worker_price_per_hour") == {}
 
 
 def test_takedowns_are_open_until_their_objects_are_gone(busy: Platform) -> None:
