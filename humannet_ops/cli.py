@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from humannet_ops.commands import channels, keywords, metrics, sources, takedown
+from humannet_ops.cluster.cli import app as cluster_app
+from humannet_ops.commands import channels, keywords, metrics, sources, store, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -28,10 +29,12 @@ app.add_typer(sources.app, name="source")
 app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
 app.add_typer(takedown.app, name="takedown")
+app.add_typer(store.app, name="store")
 app.command(
     epilog="Examples: `humannet metrics` · `humannet metrics --once` · `humannet metrics --host 0.0.0.0 --port 9101`"
 )(metrics.metrics)
 app.add_typer(local_app, name="local")
+app.add_typer(cluster_app, name="cluster")
 
 _VIDEO_COLUMNS = ("video_id", "source", "title", "status", "reason")
 _FAILURE_COLUMNS = ("stage", "subject_id", "video_id", "title", "reason", "error", "retryable", "attempts")
@@ -174,11 +177,18 @@ def explain(subject_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="A
         console.print(words(subject_id), highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command(epilog="Examples: `humannet retry` · `humannet retry --reason timed_out` · `humannet retry --stage fetch`")
+@app.command(
+    epilog="Examples: `humannet retry` · `humannet retry --reason timed_out` · `humannet retry --stage fetch` · "
+    "`humannet retry --lost`"
+)
 def retry(
     stage: Annotated[str | None, typer.Option(metavar="STAGE", help="Only failures of this stage.")] = None,
     video: Annotated[str | None, typer.Option(metavar="VIDEO_ID", help="Only this video.")] = None,
     reason: Annotated[str | None, typer.Option(metavar="REASON", help="Only failures with this reason code.")] = None,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Instead, what stored an object that the store has no more.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --lost: do not ask for confirmation.")] = False,
 ) -> None:
     """Make failed subjects due again. The next run of their DAGs, or `make run`, takes them up."""
     from humannet_ops.catalog import planning, reading
@@ -186,6 +196,9 @@ def retry(
     from humannet_ops.stages import registry
 
     with one_line_errors():
+        if lost:
+            _retry_lost(alone=stage is video is reason is None, yes=yes)
+            return
         if stage is not None:
             registry.spec(stage)
         failing = [entry.value for entry in Reason if entry.outcome is Outcome.FAILED]
@@ -205,6 +218,30 @@ def retry(
                 f"{count} failures are forgotten and due again: "
                 "`make run`, or the DAG revisit_partitions, takes them up."
             )
+
+
+def _retry_lost(*, alone: bool, yes: bool) -> None:
+    from humannet_ops.stages import consistency
+
+    if not alone:
+        raise LookupError("--lost looks at everything: leave --stage, --video and --reason out")
+    uris = list(consistency.lost())
+    if not uris:
+        console.print("No object is lost.")
+        return
+    console.print(f"{len(uris):,} objects are lost, first {uris[0]}", markup=False, highlight=False, soft_wrap=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise LookupError("this is no terminal to ask on: see that the whole store is there, then give --yes")
+        if not typer.confirm("Do the work that stored them again?", default=False):
+            console.print("Nothing was changed.")
+            raise typer.Exit(1)
+    console.print(
+        f"{consistency.forget(uris):,} outcomes are forgotten and due again: "
+        "`make run`, or the DAG revisit_partitions, takes them up.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @stage_app.command("list", epilog="Example: `humannet stage list`")

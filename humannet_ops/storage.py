@@ -129,7 +129,7 @@ class S3Store:
 
         parts = urlsplit(url)
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
-        self.client: Any = boto3.client("s3", endpoint_url=endpoint_url)
+        self.client: Any = boto3.client("s3", endpoint_url=endpoint_url, config=_patient())
 
     def put(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
         """Upload (multipart where large) unless an object of that content is there."""
@@ -177,6 +177,18 @@ class S3Store:
         with self._errors(uri):
             self.client.delete_object(Bucket=self.bucket, Key=self._object_key(uri))
 
+    def make_bucket(self) -> None:
+        """Make the bucket where it is missing."""
+        from botocore.exceptions import ClientError
+
+        with self._errors(f"s3://{self.bucket}"):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                    raise
+                self.client.create_bucket(Bucket=self.bucket)
+
     def _object_key(self, uri: str) -> str:
         return urlsplit(uri).path.lstrip("/")
 
@@ -192,6 +204,13 @@ class S3Store:
                 f"S3 store, {what}: {error}. "
                 "Check HUMANNET_STORE_URL, HUMANNET_S3_ENDPOINT_URL and the AWS credentials."
             ) from error
+
+
+def _patient(**options: Any) -> Any:
+    """Return a client's settings that bear with a service that restarts, throttles or answers 500 for a while."""
+    from botocore.config import Config
+
+    return Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 7}, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,17 +242,10 @@ class BucketReader:
     ) -> None:
         import boto3
         from botocore import UNSIGNED
-        from botocore.config import Config
 
-        config = Config(
-            signature_version=UNSIGNED if anonymous else None,
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 5},
-        )
         self.client: Any = boto3.client(
             "s3", endpoint_url=endpoint_url, aws_access_key_id=access_key, aws_secret_access_key=secret_key,
-            config=config,
+            config=_patient(signature_version=UNSIGNED if anonymous else None),
         )  # fmt: skip
 
     def objects(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
@@ -288,6 +300,17 @@ def reader_version() -> str:
 
 
 _REFUSALS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
+
+
+def make_bucket(config: Settings | None = None) -> None:
+    """Make the bucket that the settings name, where it is missing; a folder needs no making.
+
+    Raises:
+        StoreError: the store does not answer, or does not let us.
+    """
+    store = open_store(config)
+    if isinstance(store, S3Store):
+        store.make_bucket()
 
 
 def open_store(config: Settings | None = None) -> Store:

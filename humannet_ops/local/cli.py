@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="The embedded platform: Postgres an
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Turn what people cause and can cure into a message and exit status 1, and a signal into a clean end."""
     from humannet_ops.catalog.connection import CatalogError
     from humannet_ops.detectors.lock import ModelError
@@ -56,7 +56,7 @@ def up() -> None:
     from humannet_ops.local import airflow, platform
     from humannet_ops.local.progress import Progress
 
-    with _plain_errors():
+    with plain_errors():
         home, progress = _home(), Progress()
         with platform.held(home, "make up"):
             if not platform.is_up(home):
@@ -71,7 +71,7 @@ def down() -> None:
     from humannet_ops.local import platform
     from humannet_ops.local.progress import Progress
 
-    with _plain_errors():
+    with plain_errors():
         progress = Progress()
         platform.down(_home(), progress.say)
         progress.say("Nothing of the platform runs any more.")
@@ -87,7 +87,7 @@ def run(
     from humannet_ops.local.progress import Progress
     from humannet_ops.local.run import run as run_all
 
-    with _plain_errors():
+    with plain_errors():
         if not run_all(_home(), videos, Progress()):
             raise typer.Exit(1)
 
@@ -103,7 +103,7 @@ def airflow(context: typer.Context) -> None:
     from humannet_ops.local.airflow import environment
     from humannet_ops.local.components import PlatformError
 
-    with _plain_errors():
+    with plain_errors():
         home = _home()
         if not postgres.is_running(home):
             raise PlatformError(f"The platform in {home} is down: `make up` starts it.")

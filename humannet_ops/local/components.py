@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 MARK = "HUMANNET_PLATFORM"
+PART = "HUMANNET_COMPONENT"
 
 
 class PlatformError(Exception):
@@ -58,7 +59,8 @@ def start(home: Path, name: str, command: Sequence[str], environment: Mapping[st
     with path.open("ab") as log:
         child = subprocess.Popen(
             command,
-            env={**environment, MARK: str(home), "SPT_NOENV": "1"},  # setproctitle must leave the mark readable
+            # setproctitle must leave the marks readable
+            env={**environment, MARK: str(home), PART: name, "SPT_NOENV": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -80,6 +82,16 @@ def find(home: Path, name: str) -> psutil.Process | None:
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
     return process if alive else None
+
+
+def recorded(home: Path) -> list[str]:
+    """Return every component that has a record, whether or not it still runs."""
+    found = []
+    for path in (home / "run").glob("*.json"):
+        with suppress(OSError, ValueError):
+            if "command" in json.loads(path.read_text()):
+                found.append(path.stem)
+    return found
 
 
 def forget(home: Path, name: str) -> None:
@@ -132,11 +144,25 @@ def kill_tree(home: Path, name: str) -> None:
     if process is None:
         return
     with suppress(psutil.Error):
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            with suppress(psutil.Error):
-                member.kill()
-        wait(family, 10)
+        kill([process, *process.children(recursive=True)])
+
+
+def remains(home: Path, name: str) -> list[psutil.Process]:
+    """Return what is left of a component, orphans of its killed first process too; a container would end with it."""
+    found = []
+    for process in marked(home):
+        with suppress(psutil.Error):
+            if process.environ().get(PART) == name:
+                found.append(process)
+    return found
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    """Kill processes; returns when they are gone."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    wait(processes, 10)
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The embedded Postgres: the server that a wheel carries, its data below ``<home>/postgres``, reached by a Unix socket.
 
+For the cluster's processes it also listens on a TCP port of the loopback interface, where it asks for a password.
+
 Its binaries are called directly. Postgres refuses to run as root, so root runs it as ``nobody``, who keeps the one
 capability (``CAP_DAC_OVERRIDE``) that lets it reach its own files below root's private folders: no folder's permissions
 are loosened for it.
@@ -15,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import psutil
 
 COMPONENT = "postgres"
+PORT = 5432  # names the socket; TCP is only listened on where a port is given
 # sockaddr_un.sun_path holds 108 bytes, the last one a NUL.
 _LONGEST_SOCKET = 107
 _PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
@@ -35,7 +38,7 @@ _READY_WITHIN_S = 60.0
 def socket_directory(home: Path) -> Path:
     """Return the folder of a home's socket: ``<home>/run/postgres``, or a short private one where that is too long."""
     folder = home.resolve() / "run" / "postgres"
-    name = str(folder / ".s.PGSQL.5432")
+    name = str(folder / ".s.PGSQL.65535")
     if len(os.fsencode(name)) <= _LONGEST_SOCKET and _PLAIN_PATH.fullmatch(name):
         return folder
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
@@ -53,25 +56,39 @@ def start(home: Path) -> None:
     Raises:
         PlatformError: it does not come up.
     """
-    from humannet_ops.local import components
-
-    home = home.resolve()
-    if not is_running(home):
-        stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
-        _initialise(home)
-        _private_folder(socket_directory(home))
-        _forget_locks(home)
-        process = components.start(home, COMPONENT, _server_command(home), components.clean_environment())
-        _wait_until_ready(home, process)
+    serve(home)
     sql = Path(__file__).resolve().parents[2] / "sql" / "local" / "databases.sql"
     execute(home, "postgres", sql)
 
 
-def is_running(home: Path) -> bool:
+def serve(home: Path, port: int | None = None) -> None:
+    """Start the server alone unless it runs, making its data the first time.
+
+    Args:
+        home: Where its data lives.
+        port: Listen on this port of the loopback interface too; None: on the socket alone.
+
+    Raises:
+        PlatformError: it does not come up.
+    """
+    from humannet_ops.local import components
+
+    home = home.resolve()
+    if is_running(home, port):
+        return
+    stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
+    _initialise(home)
+    _private_folder(socket_directory(home))
+    _forget_locks(home)
+    process = components.start(home, COMPONENT, _server_command(home, port), components.clean_environment())
+    _wait_until_ready(home, process, port)
+
+
+def is_running(home: Path, port: int | None = None) -> bool:
     """Say whether the server that was started for this home runs and answers."""
     from humannet_ops.local import components
 
-    return components.find(home, COMPONENT) is not None and _answers(home)
+    return components.find(home, COMPONENT) is not None and _answers(home, port)
 
 
 def stop(home: Path) -> None:
@@ -92,8 +109,24 @@ def stop(home: Path) -> None:
     components.forget(home, COMPONENT)
 
 
-def execute(home: Path, database: str, path: Path, **variables: str) -> str:
+def execute(
+    home: Path,
+    database: str,
+    path: Path,
+    *,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    **variables: str,
+) -> str:
     """Run a file of SQL as the superuser, with psql and its variables, and return what it answers, without headings.
+
+    Args:
+        home: Whose server.
+        database: Where to begin.
+        path: The file.
+        port: As given to ``serve``.
+        environment: What the file reads with ``getenv``: passwords, which a command line would show to everybody.
+        variables: What the file reads as ``:'name'``.
 
     Raises:
         PlatformError: a statement failed.
@@ -101,9 +134,11 @@ def execute(home: Path, database: str, path: Path, **variables: str) -> str:
     from humannet_ops.local import components
 
     command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", str(path)]
-    command += ["-h", str(socket_directory(home)), "-U", "postgres", "-d", database]
+    command += ["-h", str(socket_directory(home)), "-p", str(port or PORT), "-U", "postgres", "-d", database]
     command += [part for name, value in variables.items() for part in ("-v", f"{name}={value}")]
-    done = subprocess.run(command, capture_output=True, text=True, env=components.clean_environment())
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**components.clean_environment(), **(environment or {})}
+    )
     if done.returncode:
         raise components.PlatformError(f"{path.name} failed in the embedded Postgres: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -146,9 +181,10 @@ def _initialise(home: Path) -> None:
     if os.geteuid() == 0:
         user = pwd.getpwnam("nobody")
         os.chown(new, user.pw_uid, user.pw_gid)
-    # Only who may enter the socket's folder reaches the server, hence "trust".
+    # Only who may enter the socket's folder reaches the server that way, hence "trust".
     # The builtin locale sorts the same on every machine.
-    options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "-U", "postgres"]
+    options = ["--auth-local=trust", "--auth-host=scram-sha-256", "-U", "postgres"]
+    options += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
     done = subprocess.run(
         _as_server_user([binary("initdb"), "-D", str(new), *options]),
         capture_output=True,
@@ -162,9 +198,10 @@ def _initialise(home: Path) -> None:
     new.rename(data)
 
 
-def _server_command(home: Path) -> list[str]:
+def _server_command(home: Path, port: int | None) -> list[str]:
     settings = {
-        "listen_addresses": "",
+        "listen_addresses": "127.0.0.1" if port else "",
+        "port": str(port or PORT),
         "unix_socket_directories": str(socket_directory(home)),
         "unix_socket_permissions": "0700",
         "timezone": "UTC",
@@ -197,16 +234,17 @@ def _forget_locks(home: Path) -> None:
         left.unlink()
 
 
-def _answers(home: Path) -> bool:
-    command = [binary("pg_isready"), "-q", "-h", str(socket_directory(home)), "-d", "postgres", "-U", "postgres"]
+def _answers(home: Path, port: int | None) -> bool:
+    where = ["-h", str(socket_directory(home)), "-p", str(port or PORT)]
+    command = [binary("pg_isready"), "-q", *where, "-d", "postgres", "-U", "postgres"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def _wait_until_ready(home: Path, process: psutil.Process) -> None:
+def _wait_until_ready(home: Path, process: psutil.Process, port: int | None) -> None:
     from humannet_ops.local import components
 
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not _answers(home):
+    while not _answers(home, port):
         if components.find(home, COMPONENT) is None or time.monotonic() > deadline:
             components.end([process], patience_s=5)
             raise components.PlatformError(

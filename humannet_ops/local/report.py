@@ -50,3 +50,14 @@ def result(home: Path, progress: Progress) -> bool:
     if not closes:
         progress.say(f"The ledger does not close: {ledger['pending']} videos have no outcome yet (`humannet status`).")
     return bool(closes)
+
+
+def queues(progress: Progress) -> None:
+    """Print how the work was spread over the queues."""
+    from humannet_ops.catalog import reading
+
+    table = Table("queue", "stages", "shards", "outcomes", "seconds of work", header_style="bold", show_edge=False)
+    for row in reading.rows("queue_shares"):
+        stages = ", ".join(row["stages"])
+        table.add_row(row["queue"], stages, str(row["shards"]), str(row["outcomes"]), f"{row['seconds']:.0f}")
+    progress.console.print(table)

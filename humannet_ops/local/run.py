@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,10 +38,10 @@ def run(home: Path, videos: Path | None, progress: Progress) -> bool:
         PlatformError: the platform does not start, or a part of it ended under way.
     """
     began = datetime.datetime.now(datetime.UTC)
-    source = _point_at(home, videos)
+    source = point_at(home, videos)
     with platform.held(home, "make run"), _started(home, progress):
         api = platform.api_of(home)
-        chain = _follow(home, api, source, began, progress)
+        chain = follow(api, source, began, progress, _Nurse(home, progress).tend, _SILENT_FOR_S)
         report.explain_failures(api, chain, progress.say)
         closed = report.result(home, progress)
     return closed and not chain.failed()
@@ -61,7 +61,7 @@ def _started(home: Path, progress: Progress) -> Iterator[None]:
         platform.stop(home)
 
 
-def _point_at(home: Path, videos: Path | None) -> str:
+def point_at(home: Path, videos: Path | None) -> str:
     """Choose the source. A user's folder is reached by a link, so that a running Airflow finds it too."""
     if videos is None:
         return "samples"
@@ -76,22 +76,34 @@ def _point_at(home: Path, videos: Path | None) -> str:
     return "videos"
 
 
-def _follow(home: Path, api: Client, source: str, began: datetime.datetime, progress: Progress) -> Chain:
-    """Trigger the crawl of today, then what is due from earlier days, and look until all has ended."""
+def follow(
+    api: Client,
+    source: str,
+    began: datetime.datetime,
+    progress: Progress,
+    tend: Callable[[Chain], None],
+    patience_s: float,
+) -> Chain:
+    """Trigger the crawl of today, then what is due from earlier days, and look until all has ended.
+
+    Args:
+        api: The platform's Airflow.
+        source: What to crawl.
+        began: Its day is the crawl day.
+        progress: Shown what happens.
+        tend: Called before each look; it cares for the platform, or raises.
+        patience_s: How long the API may be silent.
+
+    Raises:
+        Refused, Unreachable: the API is silent for longer, or refuses.
+    """
     today = began.strftime("%Y-%m-%d")
     chain = Chain(api, [_crawl(api, crawl_dag_id(source), today, began)])
     revisited = False
-    moved = time.monotonic()
     with progress.live():
         while True:
-            through = _look(home, chain)
+            through = _look(chain, tend, patience_s)
             progress.show(chain)
-            if not chain.is_stalled():
-                moved = time.monotonic()
-            elif time.monotonic() - moved > _STALLED_FOR_S:
-                progress.say("Tasks are queued and none runs: starting the scheduler again")
-                airflow.restart_scheduler(home)
-                moved = time.monotonic()
             if through and revisited:
                 return chain
             if through:
@@ -102,21 +114,37 @@ def _follow(home: Path, api: Client, source: str, began: datetime.datetime, prog
             time.sleep(_LOOK_EVERY_S)
 
 
-def _look(home: Path, chain: Chain) -> bool:
-    """Look at the chain; bear with an API that is busy, but not with a component that ended."""
-    deadline = time.monotonic() + _SILENT_FOR_S
+def _look(chain: Chain, tend: Callable[[Chain], None], patience_s: float) -> bool:
+    """Look at the chain; bear with an API that is busy."""
+    deadline = time.monotonic() + patience_s
     while True:
-        if ended := platform.fallen(home):
-            raise PlatformError(
-                f"{ended[-1]} ended under way; `make run` again goes on from here.\n"
-                f"{components.log_tail(home, ended[-1])}"
-            )
+        tend(chain)
         try:
             return chain.look()
         except (Refused, Unreachable):
             if time.monotonic() > deadline:
                 raise
             time.sleep(_LOOK_EVERY_S)
+
+
+class _Nurse:
+    """Does not bear with a component that ended, and heals an executor that stalls."""
+
+    def __init__(self, home: Path, progress: Progress) -> None:
+        self.home, self.progress, self.moved = home, progress, time.monotonic()
+
+    def tend(self, chain: Chain) -> None:
+        if ended := platform.fallen(self.home):
+            raise PlatformError(
+                f"{ended[-1]} ended under way; `make run` again goes on from here.\n"
+                f"{components.log_tail(self.home, ended[-1])}"
+            )
+        if not chain.is_stalled():
+            self.moved = time.monotonic()
+        elif time.monotonic() - self.moved > _STALLED_FOR_S:
+            self.progress.say("Tasks are queued and none runs: starting the scheduler again")
+            airflow.restart_scheduler(self.home)
+            self.moved = time.monotonic()
 
 
 def _crawl(api: Client, dag_id: str, today: str, began: datetime.datetime) -> tuple[str, str]:

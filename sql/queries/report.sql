@@ -94,3 +94,10 @@ ORDER BY m.role, m.model_release;
 -- name: restrictions
 -- What of a video was refused as restricted content.
 SELECT subject_id FROM current_outcomes WHERE video_id = :video_id AND reason = 'restricted';
+
+-- name: queue_shares
+-- How the work was spread over the queues: what each one's workers recorded.
+SELECT coalesce(r.queue, 'none') AS queue, array_agg(DISTINCT r.stage ORDER BY r.stage) AS stages,
+       count(DISTINCT r.shard_id) AS shards, count(*) AS outcomes, sum(o.seconds) AS seconds
+FROM outcomes o JOIN stage_runs r USING (stage_run_id)
+GROUP BY 1 ORDER BY 1;

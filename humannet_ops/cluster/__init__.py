@@ -1,0 +1,1 @@
+"""The cluster: the services of docker-compose.yml, also as plain processes on one machine."""
