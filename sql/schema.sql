@@ -335,6 +335,7 @@ CREATE TABLE shards (
     planned_at    timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE shards IS 'A batch of subjects, fixed when planned: what one mapped Airflow task works on.';
+CREATE INDEX shards_planned ON shards (planned_at);
 
 CREATE TABLE shard_subjects (
     shard_id   text NOT NULL REFERENCES shards ON DELETE CASCADE,
@@ -363,6 +364,9 @@ CREATE TABLE stage_runs (
 );
 COMMENT ON TABLE stage_runs IS 'One execution of one stage over one shard: who, where, when, by which code.';
 CREATE INDEX stage_runs_task ON stage_runs (dag_id, run_id, task_id, map_index);
+CREATE INDEX stage_runs_started ON stage_runs (started_at);
+CREATE INDEX stage_runs_running ON stage_runs (started_at) WHERE status = 'running';
+CREATE INDEX stage_runs_shard ON stage_runs (shard_id);
 
 CREATE TABLE attempts (
     stage         text NOT NULL REFERENCES stages,
@@ -404,6 +408,7 @@ CREATE TABLE outcomes_decide PARTITION OF outcomes FOR VALUES IN ('decide');
 CREATE TABLE outcomes_cut PARTITION OF outcomes FOR VALUES IN ('cut');
 CREATE TABLE outcomes_annotate PARTITION OF outcomes FOR VALUES IN ('annotate');
 CREATE TABLE outcomes_other PARTITION OF outcomes DEFAULT;
+CREATE INDEX outcomes_recorded ON outcomes USING brin (recorded_at) WITH (pages_per_range = 32);
 
 CREATE TABLE artifacts (
     uri        text PRIMARY KEY,
