@@ -154,25 +154,27 @@ def _sources(name: str) -> Check:
 
 
 def _missing_objects(name: str) -> Check:
-    from humannet_ops.catalog import reading
-    from humannet_ops.storage import open_store
+    from humannet_ops.stages import consistency
 
-    store = open_store()
-    missing = [uri for uri in reading.artifact_uris() if not store.contains(uri)]
+    missing = list(consistency.lost())
     finding = f"{len(missing)} artifacts without their object" + (f", first {missing[0]}" if missing else "")
-    return Check(name, not missing, finding, "Restore the store, or `humannet retry`.")
+    return Check(
+        name,
+        not missing,
+        finding,
+        "Restore the store (infra/runbooks/restore.md), or make what stored them due again: `humannet retry --lost`.",
+    )
 
 
 def _orphans(name: str) -> Check:
-    from humannet_ops.catalog import reading
-    from humannet_ops.storage import open_store
+    from humannet_ops.stages import consistency
 
-    known = iter(sorted(reading.artifact_uris()))
-    orphans, expected = [], next(known, None)
-    for uri in sorted(open_store().objects()):
-        while expected is not None and expected < uri:
-            expected = next(known, None)
-        if uri != expected:
-            orphans.append(uri)
+    orphans = list(consistency.orphans())
     finding = f"{len(orphans)} objects that no outcome names" + (f", first {orphans[0]}" if orphans else "")
-    return Check(name, not orphans, finding, "They are left by killed tasks and may be deleted.")
+    return Check(
+        name,
+        not orphans,
+        finding,
+        "They are left by killed tasks, or are younger than a restored catalog. Let what is due run first, which names "
+        "most of them again; what is left may be deleted.",
+    )

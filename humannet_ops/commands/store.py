@@ -1,0 +1,101 @@
+"""``humannet store``: the object store beside the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from humannet_ops.commands.output import console, one_line_errors
+
+if TYPE_CHECKING:
+    from humannet_ops.settings import Settings
+    from humannet_ops.stages.relocation import Move
+
+app = typer.Typer(no_args_is_help=True, help="The object store: move a corpus to another one.")
+_SHOWN = 20
+
+
+@app.callback()
+def store() -> None:
+    """Keep ``move`` a command of its own."""
+
+
+@app.command(
+    epilog="Examples: `humannet store move /mnt/large/store` · "
+    "`humannet store move s3://lab-humannet/corpus --endpoint https://s3.example.org` · "
+    "`humannet store move s3://new --from s3://old` (infra/runbooks/move-store.md has the whole way)"
+)
+def move(
+    target: Annotated[str, typer.Argument(metavar="TARGET_URL", help="A folder, or s3://bucket/prefix.")],
+    endpoint: Annotated[
+        str | None, typer.Option(help="The target's S3 endpoint. By default HUMANNET_S3_ENDPOINT_URL.")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="Where the objects are. By default HUMANNET_STORE_URL.")
+    ] = None,
+    origin_endpoint: Annotated[
+        str | None, typer.Option("--from-endpoint", help="Its S3 endpoint. By default HUMANNET_S3_ENDPOINT_URL.")
+    ] = None,
+) -> None:
+    """Copy every object to another store, verify each there, and point the catalog to it. Goes on where it was ended.
+
+    Nothing else may run meanwhile. The old store is left as it is; remove it when `humannet doctor --store` passes
+    with the new one. Both stores are asked with the same AWS credentials.
+    """
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from humannet_ops.catalog.relocation import count_elsewhere
+    from humannet_ops.settings import settings
+    from humannet_ops.stages import relocation
+    from humannet_ops.storage import open_store
+
+    with one_line_errors():
+        config = settings()
+        old = open_store(_at(origin or config.store, origin_endpoint))
+        new = open_store(_at(target, endpoint))
+        if relocation.base(old) == relocation.base(new):
+            raise LookupError(f"the corpus is to be moved from {target} to itself: name the old store with --from")
+        objects, size = count_elsewhere(relocation.base(new))
+        console.print(f"{objects:,} objects, {decimal(size)}, from {origin or config.store}", highlight=False)
+        columns = TextColumn("Moving"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("Moving", total=objects)
+
+            def shown(so_far: Move) -> None:
+                bar.update(task, completed=so_far.moved + len(so_far.failed))
+
+            done = relocation.move(old, new, shown)
+        _tell(done, target)
+    raise typer.Exit(1 if done.failed else 0)
+
+
+def _at(url: str, endpoint: str | None) -> Settings:
+    from humannet_ops.settings import settings
+
+    config = settings()
+    return config.model_copy(update={"store_url": url, "s3_endpoint_url": endpoint or config.s3_endpoint_url})
+
+
+def _tell(done: Move, target: str) -> None:
+    from rich.filesize import decimal
+
+    for uri, error in list(done.failed.items())[:_SHOWN]:
+        console.print(f"Not moved: {uri}: {error}", markup=False, highlight=False, soft_wrap=True)
+    if (more := len(done.failed) - _SHOWN) > 0:
+        console.print(f"and {more:,} more")
+    console.print(f"Moved and verified: {done.moved:,} objects, {decimal(done.bytes)}.", highlight=False)
+    if done.failed:
+        console.print(
+            f"{len(done.failed):,} stay where they were. Try again; what is lost, `humannet retry --lost` makes due.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print(
+            f"Set HUMANNET_STORE_URL={target} for every service, then `humannet doctor --store`.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
