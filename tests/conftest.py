@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from humannet_ops.catalog import migrations
+from humannet_ops.catalog import logins, migrations
 from humannet_ops.local import postgres
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.stages import registry
@@ -90,6 +90,30 @@ def migrated(postgres_home: Path) -> Iterator[str]:
         monkeypatch.undo()
         _forget()
         yield str(make_url(url).database)
+
+
+AsRole = Callable[[str], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def as_role(migrated: str, postgres_home: Path) -> AsRole:
+    """A function for a ``with`` block in which the catalog is asked as one of its roles, as a service does."""
+    superuser = psycopg2.connect(dbname="postgres", user="postgres", host=str(postgres.socket_directory(postgres_home)))
+    with superuser, superuser.cursor() as cursor:
+        for role in logins.ROLES:
+            cursor.execute(f"ALTER ROLE {role} LOGIN")
+    superuser.close()
+
+    @contextmanager
+    def be(role: str) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            url = make_url(settings().catalog_url).set(username=role)
+            monkeypatch.setenv("HUMANNET_CATALOG_URL", url.render_as_string(hide_password=False))
+            settings.cache_clear()
+            yield
+        settings.cache_clear()
+
+    return be
 
 
 @pytest.fixture

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from humannet_ops.catalog import reading
+from humannet_ops.settings import settings
 from humannet_ops.stages import execution, registry
 
 DAY = "2026-01-01"
@@ -17,16 +22,20 @@ DAY = "2026-01-01"
 class Way:
     """A folder source and the stages behind it."""
 
-    def __init__(self, videos: Path) -> None:
-        self.videos = videos
+    def __init__(self, videos: Path, as_role: Callable[[str], Any] = nullcontext) -> None:
+        self.videos, self.as_role = videos, as_role
 
     def go(self, *, key: str = DAY, until: str = "annotate") -> Counter[str]:
-        """Discover, then run every stage up to ``until``; count outcomes."""
-        execution.discover("videos", key, execution.person())
+        """Discover, then run every stage up to ``until``, each step as the role that has it; count outcomes."""
+        with self.as_role("crawler"):
+            execution.discover("videos", key, execution.person())
         done: Counter[str] = Counter()
         for stage in registry.STAGES[: registry.STAGES.index(until) + 1]:
-            for shard in execution.plan(stage, key, execution.person()):
-                counts = execution.run_shard(shard["shard_id"], execution.person())
+            with self.as_role("crawler"):
+                shards = execution.plan(stage, key, execution.person())
+            for shard in shards:
+                with self.as_role("crawler" if stage == "fetch" else "worker"):
+                    counts = execution.run_shard(shard["shard_id"], execution.person())
                 done.update({f"{stage} {outcome}": number for outcome, number in counts.items() if number})
         return done
 
@@ -36,14 +45,46 @@ class Way:
         return {row["title"]: (row["status"], row["reason"]) for row in reading.rows("videos", source=None)}
 
 
-@pytest.fixture
-def way(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]) -> Way:
-    """A way over an empty folder; put videos into ``way.videos``."""
-    videos, sources = tmp_path / "videos", tmp_path / "sources"
+def shortened(origin: Path, target: Path, *arguments: str) -> None:
+    """Write the first three seconds of a video."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    command = [get_ffmpeg_exe(), "-loglevel", "error", "-y", "-i", str(origin), "-t", "3", *arguments, str(target)]
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture(scope="module")
+def gone_through(
+    shared_home: Path, corpus: Path, as_role: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Way]:
+    """Three seconds of a real person, its equal and an edited copy, all the way; each step was done as its own role."""
+    folder = tmp_path_factory.mktemp("gone_through")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        made = _folder_source(folder, monkeypatch)
+        settings.cache_clear()
+        made.as_role = as_role
+        shortened(corpus / "exo" / "exo_sports2d_jump_walk_vp9.mp4", made.videos / "walk.mp4", "-vf", "scale=640:-2")
+        shutil.copyfile(made.videos / "walk.mp4", made.videos / "walk again.mp4")
+        made.go(until="deduplicate_near")
+        shortened(made.videos / "walk.mp4", made.videos / "smaller.mp4", "-vf", "hflip,scale=480:-2")
+        made.go()
+        yield made
+    settings.cache_clear()
+
+
+def _folder_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Way:
+    videos, sources = folder / "videos", folder / "sources"
     videos.mkdir()
     sources.mkdir()
     (sources / "videos.yaml").write_text(f"source: videos\nkind: folder\ndescription: Test videos.\npath: {videos}\n")
     monkeypatch.setenv("HUMANNET_SOURCES_DIR", str(sources))
+    return Way(videos)
+
+
+@pytest.fixture
+def way(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]) -> Way:
+    """A way over an empty folder; put videos into ``way.videos``."""
+    made = _folder_source(tmp_path, monkeypatch)
     forget_settings()
     execution.register()
-    return Way(videos)
+    return made
