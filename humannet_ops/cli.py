@@ -258,11 +258,14 @@ def stage_list() -> None:
 def stage_run(
     name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage, as in `humannet stage list`.")],
     video: Annotated[str, typer.Option(metavar="VIDEO_ID", help="The video's id.")],
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print the whole log to standard error.")] = False,
 ) -> None:
     """Run one stage on one video here and now, without Airflow. What is done already is not done again."""
     from humannet_ops.catalog import planning, reading
+    from humannet_ops.commands.logs import log_to_stderr
     from humannet_ops.stages import execution, registry
 
+    log_to_stderr(everything=verbose)
     with one_line_errors():
         partition, identity = planning.partition_of(video), execution.person()
         spec = registry.spec(name)

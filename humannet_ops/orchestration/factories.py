@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import (
+from airflow.sdk import (  # type: ignore[attr-defined]  # its stub has no deadlines
     DAG,
     Asset,
     CronPartitionTimetable,
     CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
     PartitionedAssetTimetable,
+    SyncCallback,
     TriggerRule,
     WeightRule,
     task,
@@ -28,6 +31,7 @@ from humannet_ops.orchestration.legs import (
     REVISIT_WEIGHT,
     crawl_dag_id,
 )
+from humannet_ops.settings import settings
 from humannet_ops.sources.config import SourceConfig
 from humannet_ops.stages import registry
 
@@ -54,6 +58,20 @@ def asset(uri: str) -> Asset:
     return Asset(name=uri.split("://")[1], uri=uri)
 
 
+def _deadline(hours: float) -> DeadlineAlert:
+    """Return when a run is too late, counted from when it was queued. The run goes on; somebody is told.
+
+    Asset-triggered runs have no logical date, so the queue's clock is the one that all runs have. The callback runs on
+    a worker of the queue ``default``; Airflow counts the miss (``deadline_alerts.deadline_missed``) without one.
+    """
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=hours),
+        callback=SyncCallback(tasks.record_late_run, {"hours": hours}),
+        name=f"{hours:g} h after it was queued",
+    )
+
+
 def crawl_dag(source: SourceConfig) -> DAG:
     """Make the DAG that crawls one source: discover, then fetch what is due, then announce the crawl day."""
     with DAG(
@@ -71,6 +89,7 @@ def crawl_dag(source: SourceConfig) -> DAG:
         catchup=False,
         # One crawl of a source at a time: a second would find the same files.
         max_active_runs=1,
+        deadline=_deadline(settings().crawl_deadline_h),
         default_args={**DEFAULTS, "owner": source.owner},
         tags=["humannet", "crawl", f"source:{source.source}", f"kind:{source.kind}"],
     ) as dag:
@@ -113,6 +132,7 @@ def leg_dag(dag_id: str, doc: str | None) -> DAG:
         catchup=False,
         # Two runs of one crawl day side by side would plan the same work; a queued run finds what the first left.
         max_active_runs=1,
+        deadline=_deadline(settings().leg_deadline_h),
         # Airflow keeps no asset event for a paused DAG: a leg must be open before the first crawl ends.
         is_paused_upon_creation=False,
         default_args=DEFAULTS,

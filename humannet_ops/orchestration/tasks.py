@@ -24,6 +24,8 @@ Shard = dict[str, str]
 MOST_SHARDS = 1000
 # Less than a store answers within the task's timeout; the next run goes on.
 MOST_OBJECTS = 100_000
+# What a missed deadline is called where failed tasks are listed; the alert StuckPartition looks for it.
+LATE = "deadline"
 logger = logging.getLogger(__name__)
 
 
@@ -170,3 +172,27 @@ def record_failure(context: Any) -> None:
         execution.record_task_failure(identity(context), f"{type(error).__name__}: {error}")
     except Exception:
         logger.exception("the failure could not be recorded in the catalog")
+
+
+def record_late_run(hours: float, context: Any) -> None:
+    """Record in the log and the catalog that a run has missed its deadline. Airflow calls it on a worker, once a run.
+
+    Args:
+        hours: The deadline, counted from when the run was queued.
+        context: The run as Airflow's API gives it, not a task's context.
+    """
+    from humannet_ops.stages import execution
+    from humannet_ops.stages.execution import TaskIdentity
+
+    run = context["dag_run"]
+    said = f"crawl day {run.get('partition_key') or 'unknown'} is {run['state']} {hours:g} h after it was queued"
+    logger.error("%s %s is too late: %s", run["dag_id"], run["dag_run_id"], said)
+    who = TaskIdentity(
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        dag_id=run["dag_id"],
+        run_id=run["dag_run_id"],
+        task_id=LATE,
+        map_index=-1,
+        try_number=0,
+    )
+    execution.record_task_failure(who, f"LateRun: {said}. The run goes on; infra/runbooks/alerts.md#stuckpartition")

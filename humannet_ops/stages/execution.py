@@ -14,10 +14,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
 from humannet_ops.catalog import channels, discovery, fetching, migrations, planning, recording, takedowns
 from humannet_ops.catalog.connection import Connection, connect, transaction
@@ -199,6 +202,9 @@ def run_shard(shard_id: str, identity: TaskIdentity, credentials: Resolver = no_
             )
         run = StageRun(new_run_id(), shard)
         recording.start_run(link, run, identity, code_revision())
+        # Every log line says so, Airflow's own about a failure as well: what fails keeps them bound.
+        spoken = {"shard_id": shard_id, "stage": shard.stage, "stage_run_id": run.stage_run_id}
+        bind_contextvars(**spoken)
         try:
             counts = _run(link, run, credentials)
         except BaseException as error:
@@ -207,6 +213,7 @@ def run_shard(shard_id: str, identity: TaskIdentity, credentials: Resolver = no_
                 recording.end_run(other, run, f"{type(error).__name__}: {error}")
             raise
         recording.end_run(link, run)
+    unbind_contextvars(*spoken)
     return {name: counts[name] for name in (*Outcome, _POSTPONED)}
 
 
@@ -237,7 +244,8 @@ def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work])
     while queue:
         when, place = heapq.heappop(queue)
         time.sleep(max(0.0, (when - now()).total_seconds()))
-        ended = _process(link, run, stage, work[place])
+        with _spoken_of(work[place]):
+            ended = _process(link, run, stage, work[place])
         if ended is None:
             continue
         if isinstance(ended, Outcome):
@@ -246,6 +254,13 @@ def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work])
             heapq.heappush(queue, (ended.until, place))
         else:
             yield _POSTPONED
+
+
+def _spoken_of(item: Work) -> AbstractContextManager[Any]:
+    """Name the subject in every log line until it is done."""
+    subject = item.subject
+    video_id = subject.video_id if isinstance(subject, VideoSubject) else subject.video.video_id
+    return bound_contextvars(subject_id=subject.subject_id, video_id=video_id)
 
 
 def _scratch() -> Path:
