@@ -43,7 +43,15 @@ class Client:
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
-        self._request("PATCH", f"/api/v2/dags/{dag_id}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+        self._set_paused(dag_id, paused=False)
+
+    def pause(self, dag_id: str) -> None:
+        """Let no new run of a DAG begin."""
+        self._set_paused(dag_id, paused=True)
+
+    def _set_paused(self, dag_id: str, *, paused: bool) -> None:
+        path = f"/api/v2/dags/{dag_id}"
+        self._request("PATCH", path, params={"update_mask": "is_paused"}, json={"is_paused": paused})
 
     def trigger(self, dag_id: str, partition_key: str | None, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run, for a partition where the DAG has them, and return its run id."""

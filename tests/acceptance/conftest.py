@@ -134,3 +134,27 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for home in made:
         home.ask("local", "down")
         shutil.rmtree(home.path)
+
+
+_DRILLS: list[tuple[str, float, int, int]] = []
+
+
+@pytest.fixture
+def record_drill() -> Any:
+    """A function that notes what a drill cost, for the table at the end, and fails the test if anything was lost."""
+
+    def record(name: str, *, recovery_s: float, lost: int, duplicated: int) -> None:
+        _DRILLS.append((name, recovery_s, lost, duplicated))
+        assert (lost, duplicated) == (0, 0), f"{name}: {lost} lost, {duplicated} duplicated"
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the failure drills cost."""
+    if not _DRILLS:
+        return
+    terminalreporter.section("failure drills")
+    terminalreporter.write_line(f"{'drill':<58} {'recovery, s':>11} {'lost':>5} {'duplicated':>11}")
+    for name, recovery_s, lost, duplicated in _DRILLS:
+        terminalreporter.write_line(f"{name:<58} {recovery_s:>11.1f} {lost:>5} {duplicated:>11}")
