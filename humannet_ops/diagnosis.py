@@ -176,5 +176,5 @@ def _orphans(name: str) -> Check:
         not orphans,
         finding,
         "They are left by killed tasks, or are younger than a restored catalog. Let what is due run first, which names "
-        "most of them again; what is left may be deleted.",
+        "most of them again; what is left may be deleted: `humannet store orphans --delete`.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,13 +13,36 @@ if TYPE_CHECKING:
     from humannet_ops.settings import Settings
     from humannet_ops.stages.relocation import Move
 
-app = typer.Typer(no_args_is_help=True, help="The object store: move a corpus to another one.")
+app = typer.Typer(no_args_is_help=True, help="The object store: move a corpus to another one; list what nothing names.")
 _SHOWN = 20
 
 
-@app.callback()
-def store() -> None:
-    """Keep ``move`` a command of its own."""
+@app.command(
+    epilog="Examples: `humannet store orphans` · `humannet store orphans > orphans.txt` · "
+    "`humannet store orphans --delete --yes`"
+)
+def orphans(
+    delete: Annotated[bool, typer.Option("--delete", help="Remove them. Nothing else may run meanwhile.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """List the objects that the catalog does not name: killed tasks left them, or a restored catalog is older."""
+    from humannet_ops.stages import consistency
+    from humannet_ops.storage import open_store
+
+    with one_line_errors():
+        found = list(consistency.orphans())
+        for uri in found:
+            print(uri)
+        if not delete or not found:
+            return
+        if not yes:
+            if not sys.stdin.isatty():
+                raise LookupError("this is no terminal to ask on: look at the list, then give --yes")
+            if not typer.confirm(f"Delete these {len(found):,} objects?", default=False):
+                raise typer.Exit(1)
+        for uri in found:
+            open_store().delete(uri)
+        print(f"{len(found):,} objects deleted.", file=sys.stderr)
 
 
 @app.command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from humannet_ops.catalog import relocation
 from humannet_ops.domain.records import Artifact
@@ -83,15 +84,19 @@ def _copy(origin: Store, target: Store, artifact: Artifact) -> Artifact | str:
     suffix = artifact.uri.rsplit("/", 1)[-1].removeprefix(artifact.sha256)
     try:
         with origin.local(artifact.uri) as path:
+            if (held := _sha256(path)) != artifact.sha256:
+                return f"the old store holds other bytes under this name (sha256 {held})"
             copy = target.put(path, kind=artifact.kind, suffix=suffix, media_type=artifact.media_type)
-        if copy.sha256 != artifact.sha256:
-            target.delete(copy.uri)
-            return f"the old store holds other bytes under this name (sha256 {copy.sha256})"
-        with target.local(copy.uri) as path, path.open("rb") as stream:
-            arrived = sha256_of(stream)[0]
+        with target.local(copy.uri) as path:
+            arrived = _sha256(path)
         if arrived != artifact.sha256:
             target.delete(copy.uri)
-            return f"the new store gives other bytes back (sha256 {arrived}); its copy was removed"
+            return f"the new store gives other bytes back (sha256 {arrived}); its copy was removed: try again"
     except (StoreError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return replace(artifact, uri=copy.uri)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return sha256_of(stream)[0]
