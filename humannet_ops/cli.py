@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from humannet_ops.cluster.cli import app as cluster_app
-from humannet_ops.commands import channels, keywords, metrics, sources, store, takedown
+from humannet_ops.commands import channels, keywords, metrics, serving, sources, store, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -312,6 +312,11 @@ def models_install(
 
     with one_line_errors():
         install(settings().models, profile)
+
+
+models_app.command(
+    "serve", epilog="Examples: `humannet models serve` · `humannet models serve --socket /run/humannet/models.sock`"
+)(serving.serve)
 
 
 @app.command(epilog="Example: `humannet migrate`, after pointing HUMANNET_CATALOG_URL at another Postgres")

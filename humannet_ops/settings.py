@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     llm_model: str = Field("", description="The model that the endpoint is asked for.")
     llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")
     device: str = Field("auto", description="auto, cpu or cuda:N.")
+    batch: int = Field(
+        32, ge=1, le=1024, description="Frames that detect hands over at once; models halve it where memory is short."
+    )
+    model_socket: str = Field(
+        "", description="The Unix socket of `humannet models serve`. Empty: each task loads its models itself."
+    )
     worker_prices: dict[str, float] = Field(
         {},
         description="What an hour of one slot of a queue's worker costs, in any currency, as JSON: "

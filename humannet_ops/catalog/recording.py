@@ -75,6 +75,12 @@ def begin_attempt(link: Connection, run: StageRun, subject_id: str) -> int | Non
     return attempts
 
 
+def give_back_attempt(link: Connection, run: StageRun, subject_id: str) -> None:
+    """Take back what ``begin_attempt`` counted, because the work ended for a reason that is not the subject's."""
+    with transaction(link):
+        queries().undo_attempt(link, stage=run.shard.stage, version=run.shard.stage_version, subject_id=subject_id)
+
+
 def record(
     link: Connection,
     run: StageRun,
@@ -265,6 +271,7 @@ __all__ = [
     "TaskIdentity",
     "begin_attempt",
     "end_run",
+    "give_back_attempt",
     "record",
     "record_model_release",
     "record_task_failure",

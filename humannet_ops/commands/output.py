@@ -36,13 +36,14 @@ def one_line_errors() -> Iterator[None]:
     """Turn errors that people cause and can cure into one line and exit status 1."""
     from humannet_ops.catalog.connection import CatalogError
     from humannet_ops.detectors.lock import ModelError
+    from humannet_ops.domain.outcome import DeviceLost
     from humannet_ops.domain.policy import PolicyError
     from humannet_ops.sources.config import SourceError
     from humannet_ops.storage import StoreError
 
     try:
         yield
-    except (CatalogError, ModelError, PolicyError, SourceError, StoreError, LookupError) as error:
+    except (CatalogError, DeviceLost, ModelError, PolicyError, SourceError, StoreError, LookupError) as error:
         message = error.args[0] if error.args else error
         print(f"humannet: {message}", file=sys.stderr)
         raise typer.Exit(1) from error

@@ -1,10 +1,57 @@
-"""Opens the model that the lock has for a role."""
+"""Opens the models that the lock has for roles: in this process, or in the model server."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from humannet_ops.detectors.lock import ModelError, ModelLock
-from humannet_ops.detectors.protocol import Detector
+from humannet_ops.detectors.protocol import Detector, Detectors
+from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
+
+if TYPE_CHECKING:
+    from humannet_ops.detectors.protocol import Frame
+    from humannet_ops.domain.detection import Detection
+
+
+def open_detectors(roles: Sequence[str], lock: ModelLock | None, config: Settings) -> Detectors:
+    """Open several roles' detectors: in the model server that ``HUMANNET_MODEL_SOCKET`` names, or here.
+
+    Raises:
+        ModelError: as ``open_detector``, or the server has other models or runs other code.
+        DeviceLost: there is no such server.
+    """
+    if config.model_socket:
+        from humannet_ops.detectors.remote import RemoteDetectors
+
+        return RemoteDetectors(roles, _installed(lock), config.model_socket, config.patience_s)
+    return _Here([open_detector(role, lock, config) for role in roles], config.device)
+
+
+class _Here:
+    """Detectors of this process."""
+
+    def __init__(self, detectors: Sequence[Detector], device: str) -> None:
+        self.releases = tuple(detector.release for detector in detectors)
+        self._detectors, self._device = detectors, device
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[list[Detection]]]:
+        try:
+            return [detector.detect(frames) for detector in self._detectors]
+        except DeviceLost as lost:
+            from humannet_ops.detectors.device import answers
+
+            # A GPU that works in a fresh process was perhaps broken by these frames: then the attempt counts, lest they
+            # break it for ever.
+            lost.counts = answers("cuda:0" if self._device == "auto" else self._device)
+            raise
+
+
+def _installed(lock: ModelLock | None) -> ModelLock:
+    if lock is None:
+        raise ModelError("No models are installed. Run `humannet models install`.")
+    return lock
 
 
 def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detector:
@@ -18,9 +65,7 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
     Raises:
         ModelError: the model is missing or changed, or the role is not a detector's.
     """
-    if lock is None:
-        raise ModelError("No models are installed. Run `humannet models install`.")
-    model = lock[role]
+    model = _installed(lock)[role]
     model.verify()
     match model.backend:
         case "centernet":
@@ -30,7 +75,7 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
         case "yolo":
             from humannet_ops.detectors.yolo import Yolo
 
-            return Yolo(model.release, model.path, device=config.device, threads=config.threads)
+            return Yolo(model.release, model.path, device=config.device, threads=config.threads, batch=config.batch)
         case "mediapipe_hands":
             from humannet_ops.detectors.mediapipe_hands import MediapipeHands
 

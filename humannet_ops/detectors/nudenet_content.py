@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from humannet_ops.detectors.batches import Batches
 from humannet_ops.detectors.onnx_session import open_session
 from humannet_ops.detectors.scaling import scaled
 from humannet_ops.domain.detection import Detection, clipped
@@ -34,16 +35,17 @@ class NudenetContent:
     def __init__(self, release: str, path: Path, *, device: str, threads: int) -> None:
         self.release = release
         self.session = open_session(path, device=device, threads=threads)
+        self.batches = Batches(release, device, self.batch, self._batch)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
         """Find restricted content; the usual answer is an empty list a frame."""
-        found: list[list[Detection]] = []
-        for start in range(0, len(frames), self.batch):
-            pairs = [letterboxed(frame) for frame in frames[start : start + self.batch]]
-            stacked = np.stack([picture for picture, _, _ in pairs]).transpose(0, 3, 1, 2)
-            (raw,) = self.session.run(None, {"images": stacked.astype(np.float32) / 255})
-            found += [list(boxes(one, width, height)) for one, (_, width, height) in zip(raw, pairs, strict=True)]
-        return found
+        return self.batches(frames)
+
+    def _batch(self, frames: Sequence[Frame]) -> list[list[Detection]]:
+        pairs = [letterboxed(frame) for frame in frames]
+        stacked = np.stack([picture for picture, _, _ in pairs]).transpose(0, 3, 1, 2)
+        (raw,) = self.session.run(None, {"images": stacked.astype(np.float32) / 255})
+        return [list(boxes(one, width, height)) for one, (_, width, height) in zip(raw, pairs, strict=True)]
 
 
 def letterboxed(frame: Frame) -> tuple[Frame, int, int]:

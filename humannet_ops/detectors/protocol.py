@@ -15,10 +15,24 @@ Frame = NDArray[np.uint8]
 
 
 class Detector(Protocol):
-    """A loaded model. It is opened once a shard and keeps nothing between calls."""
+    """A loaded model. It is opened once a shard, or once a model server, and keeps nothing between calls."""
 
     release: str
     """``name@revision``, as outcomes record it."""
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
         """Find what the model knows in each frame. Frames may differ in size; any number is welcome."""
+
+
+class Detectors(Protocol):
+    """The detectors of several roles, here or in a model server."""
+
+    releases: tuple[str, ...]
+    """The roles' releases, in their order."""
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[list[Detection]]]:
+        """Return, role by role, what is found in each frame.
+
+        Raises:
+            DeviceLost: the device or the server is gone.
+        """

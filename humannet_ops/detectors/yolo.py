@@ -14,8 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from humannet_ops.detectors.batches import Batches
 from humannet_ops.domain.detection import Detection, clipped
 
 if TYPE_CHECKING:
@@ -80,36 +79,28 @@ class Yolo:
             )
         torch.set_num_threads(threads)
         self.release = release
-        self.batch = batch
         self.device = ("cuda:0" if has_gpu else "cpu") if device == "auto" else device
-        self.half = self.device.startswith("cuda") and path.is_file()
+        # 16-bit arithmetic on a GPU; an exported folder has the precision that it was exported with
+        self.precision = 16 if self.device.startswith("cuda") and path.is_file() else None
         self.model = imported.YOLO(str(path), task="detect")
+        self.batches = Batches(release, self.device, batch, self._batch)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
         """Find every object whose score is at least ``MIN_SCORE``; batches shrink until they fit the GPU's memory.
 
         Raises:
             MemoryError: even one frame does not fit.
+            DeviceLost: the GPU is gone.
         """
-        import torch
-
-        found: list[list[Detection]] = []
-        while len(found) < len(frames):
-            try:
-                found += self._batch(frames[len(found) : len(found) + self.batch])
-            except torch.cuda.OutOfMemoryError as error:
-                if self.batch == 1:
-                    raise MemoryError(f"{self.release}: one frame does not fit the memory of {self.device}") from error
-                self.batch //= 2
-                logger.warning("%s: the GPU is out of memory, going on with batches of %d", self.release, self.batch)
-                torch.cuda.empty_cache()
-        return found
+        return self.batches(frames)
 
     def _batch(self, frames: Sequence[Frame]) -> list[list[Detection]]:
-        # ultralytics takes arrays to be BGR
-        pictures = [np.ascontiguousarray(frame[:, :, ::-1]) for frame in frames]
+        import cv2
+
+        # ultralytics takes arrays to be BGR; it letterboxes them itself
+        pictures = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in frames]
         answers = self.model.predict(
-            pictures, batch=len(pictures), conf=MIN_SCORE, device=self.device, half=self.half, verbose=False
+            pictures, batch=len(pictures), conf=MIN_SCORE, device=self.device, quantize=self.precision, verbose=False
         )
         return [_detections(answer) for answer in answers]
 

@@ -146,3 +146,15 @@ class Postponed(Exception):
         super().__init__(message)
         self.cause = cause
         self.until = until
+
+
+class DeviceLost(Exception):
+    """What works on subjects (a GPU, a model server) is gone: the task fails and is repeated, whatever the subject.
+
+    Attributes:
+        counts: Whether the subject in hand used up an attempt: it did where it may be what broke the device.
+    """
+
+    def __init__(self, message: str, *, counts: bool = False) -> None:
+        super().__init__(message)
+        self.counts = counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from humannet_ops.detectors.factory import open_detector
+from humannet_ops.detectors.factory import open_detectors
 from humannet_ops.domain.records import Result, VideoSubject, kept
 from humannet_ops.domain.stage import StageSpec
 from humannet_ops.media import detections, sampled_frames
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SPEC = StageSpec("detect", "video", revision=1, queue="gpu", needs=("deduplicate_near",), reads=("analyse",))
 ROLES = ("person_detector", "hand_detector", "face_detector", "restricted_content")
-BATCH = 32
 
 
 def configuration(config: Settings, models: ModelLock) -> dict[str, Any]:
@@ -30,7 +29,7 @@ class Detect:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.detectors = [open_detector(role, context.models, context.config) for role in ROLES]
+        self.detectors = open_detectors(ROLES, context.models, context.config)
 
     def process(self, subject: VideoSubject) -> Result:
         """Write one row a detection to a Parquet file."""
@@ -40,15 +39,14 @@ class Detect:
             self.context.store.local(subject.inputs["sampled_frames"].uri) as path,
             detections.Writer(target) as writer,
         ):
-            for batch in sampled_frames.batches(path, BATCH):
+            for batch in sampled_frames.batches(path, self.context.config.batch):
                 frames += len(batch)
-                pictures = [frame.rgb for frame in batch]
-                for detector in self.detectors:
-                    for frame, found in zip(batch, detector.detect(pictures), strict=True):
+                for of_role in self.detectors.detect([frame.rgb for frame in batch]):
+                    for frame, found in zip(batch, of_role, strict=True):
                         writer.add(frame.t_s, frame.frame, found)
         artifact = self.context.store.put(target, kind="detections", suffix=".parquet", media_type=PARQUET)
         return kept(
             scores={"frames": frames, **writer.counts},
             artifacts=(artifact,),
-            model_releases=tuple(detector.release for detector in self.detectors),
+            model_releases=self.detectors.releases,
         )

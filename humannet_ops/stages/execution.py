@@ -27,7 +27,7 @@ from humannet_ops.catalog.connection import Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
 from humannet_ops.domain.identifiers import new_run_id
-from humannet_ops.domain.outcome import Outcome, Postponed, Reason, SubjectError
+from humannet_ops.domain.outcome import DeviceLost, Outcome, Postponed, Reason, SubjectError
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.sources import config as source_config
@@ -191,6 +191,7 @@ def run_shard(shard_id: str, identity: TaskIdentity, credentials: Resolver = no_
     Raises:
         PlanOutdatedError: the stage's version changed since the shard was planned.
         CatalogError: the catalog is gone; what was recorded stands, the rest is done by the next try.
+        DeviceLost: the GPU or the model server is gone; likewise.
     """
     with connect() as link:
         shard = planning.get_shard(link, shard_id)
@@ -302,6 +303,11 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
             logger.info("%s %s: waits until %s: %s", run.shard.stage, subject_id, wait.until, wait)
             fetching.postpone(link, run, subject_id, wait)
             return wait
+        except DeviceLost as lost:
+            logger.warning("%s %s: begun and given back: %s", run.shard.stage, subject_id, lost)
+            if not lost.counts:
+                recording.give_back_attempt(link, run, subject_id)
+            raise
     logger.info("%s %s: %s %s", run.shard.stage, subject_id, result.outcome, result.reason or "")
     with transaction(link):
         _record(link, run, item.subject, result, clock)
@@ -313,6 +319,7 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
 
     Raises:
         Postponed: it must wait.
+        DeviceLost: nothing can be worked on here.
     """
     try:
         result: Result = stage.process(subject)
@@ -320,7 +327,7 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
         if error.reason.outcome is Outcome.REJECTED:
             return rejected(error.reason, detail={"message": str(error)})
         return failed(error.reason, str(error))
-    except Postponed:
+    except (Postponed, DeviceLost):
         raise
     except StoreError as error:
         return failed(Reason.STORE_UNAVAILABLE, str(error))

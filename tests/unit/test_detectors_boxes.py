@@ -190,13 +190,14 @@ def test_batches_shrink_until_they_fit_the_gpu(tmp_path: Path) -> None:
     pytest.importorskip("ultralytics", reason="the worker extra is not installed (`make install-worker`)")
     import torch
 
+    from humannet_ops.detectors.batches import Batches
     from humannet_ops.detectors.yolo import Yolo
 
     class Crowded(Yolo):
         """A model on a GPU that has room for ``room`` frames: memory is the one thing a test cannot run out of."""
 
         def __init__(self, room: int) -> None:
-            self.release, self.device, self.batch, self.room = "crowded@1", "cuda:0", 8, room
+            self.room, self.batches = room, Batches("crowded@1", "cuda:0", 8, self._batch)
 
         def _batch(self, frames: list[Frame]) -> list[list[Detection]]:
             if len(frames) > self.room:
@@ -206,7 +207,7 @@ def test_batches_shrink_until_they_fit_the_gpu(tmp_path: Path) -> None:
     pictures = [np.full((2, 2, 3), number, np.uint8) for number in range(11)]
     crowded = Crowded(room=3)
     assert [found[0].score for found in crowded.detect(pictures)] == list(range(11))
-    assert crowded.batch == 2
+    assert (crowded.batches.size, crowded.batches.halvings) == (2, 2)
     with pytest.raises(MemoryError, match="one frame does not fit the memory of cuda:0"):
         Crowded(room=0).detect(pictures)
 
