@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _prices(written: object) -> object:
+    """Read ``cpu=0.04,gpu=2.1``."""
+    if not isinstance(written, str):
+        return written
+    try:
+        return {name.strip(): price for name, price in (part.split("=") for part in written.split(",") if part.strip())}
+    except ValueError:
+        raise ValueError("write queue=price, as in cpu=0.04,gpu=2.1") from None
 
 
 class Settings(BaseSettings):
@@ -50,10 +61,10 @@ class Settings(BaseSettings):
     model_socket: str = Field(
         "", description="The Unix socket of `humannet models serve`. Empty: each task loads its models itself."
     )
-    worker_prices: dict[str, float] = Field(
+    worker_prices: Annotated[dict[str, float], NoDecode, BeforeValidator(_prices)] = Field(
         {},
-        description="What an hour of one slot of a queue's worker costs, in any currency, as JSON: "
-        '{"crawl": 0.01, "cpu": 0.04, "gpu": 2.1}. A queue that is not named costs nothing that is known.',
+        description="What an hour of one slot of each queue's worker costs, in any currency: cpu=0.04,gpu=2.1. "
+        "A queue that is not named costs nothing that is known.",
     )
     crawl_deadline_h: float = Field(24.0, gt=0, le=720, description="Hours after which a crawl's run is too late.")
     leg_deadline_h: float = Field(

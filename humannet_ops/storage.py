@@ -323,6 +323,32 @@ def open_store(config: Settings | None = None) -> Store:
     return _open(config.store, config.s3_endpoint_url)
 
 
+def answers(config: Settings | None = None) -> bool:
+    """Say whether the store answers within some seconds, asked without a key.
+
+    A refusal is an answer, an error of its own (5xx) is none. Of a folder: whether it is there, or can be made.
+    """
+    config = config or settings()
+    parts = urlsplit(config.store)
+    if parts.scheme != "s3":
+        return Path(parts.path).parent.is_dir()
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    hasty = Config(
+        signature_version=UNSIGNED, connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 1}
+    )
+    try:
+        boto3.client("s3", endpoint_url=config.s3_endpoint_url, config=hasty).head_bucket(Bucket=parts.netloc)
+    except ClientError as error:
+        return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) < 500
+    except BotoCoreError:
+        return False
+    return True
+
+
 @cache
 def _open(address: str, endpoint_url: str | None) -> Store:
     scheme = urlsplit(address).scheme

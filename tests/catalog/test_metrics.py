@@ -199,7 +199,7 @@ def test_runs_under_way_and_those_that_died(platform: Platform, monkeypatch, for
     change(
         "UPDATE stage_runs SET started_at = now() - interval '20 minutes' WHERE started_at > now() - interval '9 min'"
     )
-    monkeypatch.setenv("HUMANNET_WORKER_PRICES", '{"crawl": 0.5}')
+    monkeypatch.setenv("HUMANNET_WORKER_PRICES", "crawl=0.5, gpu=2")
     forget_settings()
     samples = scraped()
     assert of(samples, "humannet_running_stage_runs") == {("crawl", "fetch"): 1}
@@ -207,7 +207,7 @@ def test_runs_under_way_and_those_that_died(platform: Platform, monkeypatch, for
     assert of(samples, "humannet_oldest_stage_run_seconds") == {("crawl", "fetch"): pytest.approx(1200, abs=5)}
     held = of(samples, "humannet_recent_worker_seconds", window="1h")
     assert held == {("crawl", "fetch", "running"): pytest.approx(1200, abs=5)}
-    assert of(samples, "humannet_worker_price_per_hour") == {("crawl",): 0.5}
+    assert of(samples, "humannet_worker_price_per_hour") == {("crawl",): 0.5, ("gpu",): 2.0}
     cost = of(samples, "humannet_recent_cost", window="24h")
     assert cost == {("crawl", "fetch", "running"): pytest.approx(0.5 / 3, abs=0.01)}
     change("UPDATE stage_runs SET started_at = now() - interval '13 hours'")

@@ -122,7 +122,7 @@ def airflow_metrics(sent: dict[str, str]) -> Labels:
 def our_metrics() -> Labels:
     """What our exporter gives where every question has an answer."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("HUMANNET_WORKER_PRICES", '{"cpu": 1}')
+        monkeypatch.setenv("HUMANNET_WORKER_PRICES", "cpu=1")
         settings.cache_clear()
         exporter, registry = Exporter(questions()), CollectorRegistry()
         for asked in exporter.asked:
@@ -215,6 +215,8 @@ def test_prometheus_and_grafana_are_wired() -> None:
     assert {panel["datasource"]["uid"] for panel in panels()} == {source["uid"]}
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "humannet.yml").read_text())["providers"]
     assert provider["type"] == "file"
+    mounts = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]
+    assert f"./infra/monitoring/grafana/dashboards:{provider['options']['path']}:ro" in mounts
     ids = [panel["id"] for panel in panels()]
     assert len(ids) == len(set(ids))
     places = sorted((p["gridPos"]["y"], p["gridPos"]["x"], p["gridPos"]["w"]) for p in panels())

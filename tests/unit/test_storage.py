@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from humannet_ops.settings import Settings
-from humannet_ops.storage import FolderStore, Store, StoreError, open_store
+from humannet_ops.storage import FolderStore, Store, StoreError, answers, open_store
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,28 @@ def test_an_unreachable_s3_says_what_to_check(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(StoreError, match="give a folder or s3"):
         open_store(Settings(store_url="gs://bucket"))
+
+
+class Broken(BaseHTTPRequestHandler):
+    """A server whose answers are all errors of its own."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_store_answers_also_where_it_refuses(s3_endpoint: str, tmp_path: Path, monkeypatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert answers(Settings(store_url="s3://no-such-bucket/x", s3_endpoint_url=s3_endpoint))
+    assert not answers(Settings(store_url="s3://bucket", s3_endpoint_url="http://127.0.0.1:1"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert not answers(Settings(store_url="s3://b", s3_endpoint_url=f"http://127.0.0.1:{server.server_port}"))
+        server.shutdown()
+    assert answers(Settings(store_url=str(tmp_path / "not-made-yet")))
+    assert not answers(Settings(store_url=str(tmp_path / "gone" / "store")))
