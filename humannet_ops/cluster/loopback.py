@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dotenv
 
+from humannet_ops.local import postgres
 from humannet_ops.local.components import PlatformError
 from humannet_ops.settings import REPOSITORY, settings
 
@@ -52,7 +53,7 @@ def variables(home: Path, ports: dict[str, int]) -> dict[str, str]:
         "HUMANNET_MODELS_DIR": str(settings().models),
         "LOGS": str(home / "logs" / "tasks"),
         "REPOSITORY": str(REPOSITORY),
-        "MODEL_SOCKET": str(home / "run" / "models.sock"),
+        "MODEL_SOCKET": str(postgres.socket_directory(home) / "models.sock"),  # a short path, as Postgres needs one
         # worker-gpu is always started here: no other worker takes its queue
         "CPU_QUEUES": "cpu",
     }

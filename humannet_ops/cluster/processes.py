@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from humannet_ops.cluster import loopback, servers, topology
 from humannet_ops.cluster.topology import Service
-from humannet_ops.local import components
+from humannet_ops.local import components, postgres
 from humannet_ops.local.client import Client, Unreachable
 from humannet_ops.local.components import PlatformError
 
@@ -64,6 +65,9 @@ class Cluster:
     def command(self, name: str) -> list[str]:
         """Return what a service runs, its program found beside this Python."""
         program, *arguments = self.declared[name].command
+        if arguments[:2] == ["celery", "worker"]:
+            # A container has a name of its own in the network, after which Celery names its worker.
+            arguments += ["--celery-hostname", f"{name}@{socket.gethostname()}"]
         return [servers.program(program), *arguments]
 
     def client(self) -> Client:
@@ -114,6 +118,7 @@ def start(home: Path, say: Say) -> Cluster:
     try:
         loopback.make_secrets(home)
         cluster = Cluster(home, loopback.choose_ports(home))
+        postgres.private_folder(Path(cluster.variables["MODEL_SOCKET"]).parent)
         say("Starting both Postgres, Redis and the object store")
         for name in servers.SERVERS:
             cluster.start(name)

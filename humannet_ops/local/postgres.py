@@ -78,7 +78,7 @@ def serve(home: Path, port: int | None = None) -> None:
         return
     stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
     _initialise(home)
-    _private_folder(socket_directory(home))
+    private_folder(socket_directory(home))
     _forget_locks(home)
     process = components.start(home, COMPONENT, _server_command(home, port), components.clean_environment())
     _wait_until_ready(home, process, port)
@@ -214,7 +214,7 @@ def _server_command(home: Path, port: int | None) -> list[str]:
     return _as_server_user([binary("postgres"), "-D", str(home / "postgres"), *options])
 
 
-def _private_folder(folder: Path) -> None:
+def private_folder(folder: Path) -> None:
     """Make a folder that only this user may enter, and refuse one that somebody else made in our place."""
     from humannet_ops.local import components
 
