@@ -53,6 +53,11 @@ lint: install-test ## Check style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: compose-check
+compose-check: install-test install-cluster ## Check docker-compose.yml: the specification, Docker Compose's own reading, our rules
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m pytest --quiet tests/unit/test_compose.py tests/unit/test_make_env.py
+
 .PHONY: install
 install: $(INSTALLED) ## Make .venv from the locked requirements
 
