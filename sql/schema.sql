@@ -1,5 +1,6 @@
 -- The catalog, whole. sql/migrations/ leads to the same place step by step; tests/catalog proves it.
--- Tables are ours to change; the views in views.sql are the contract.
+-- Tables are ours to change; the views in views.sql are the contract. Roles come before (roles.sql), what each may after
+-- (grants.sql).
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

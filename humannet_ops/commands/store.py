@@ -61,6 +61,9 @@ def move(
     origin_endpoint: Annotated[
         str | None, typer.Option("--from-endpoint", help="Its S3 endpoint. By default HUMANNET_S3_ENDPOINT_URL.")
     ] = None,
+    forget_lost: Annotated[
+        bool, typer.Option("--forget-lost", help="What the old store has lost or damaged: do its work again.")
+    ] = False,
 ) -> None:
     """Copy every object to another store, verify each there, and point the catalog to it. Goes on where it was ended.
 
@@ -72,7 +75,7 @@ def move(
 
     from humannet_ops.catalog.relocation import count_elsewhere
     from humannet_ops.settings import settings
-    from humannet_ops.stages import relocation
+    from humannet_ops.stages import consistency, relocation
     from humannet_ops.storage import open_store
 
     with one_line_errors():
@@ -91,8 +94,24 @@ def move(
                 bar.update(task, completed=so_far.moved + len(so_far.failed))
 
             done = relocation.move(old, new, shown)
-        _tell(done, target)
-    raise typer.Exit(1 if done.failed else 0)
+        _tell(done)
+        left = len(done.failed)
+        if forget_lost and done.lost:
+            left -= len(done.lost)
+            console.print(f"{consistency.forget(done.lost):,} outcomes that stored what is lost are due again.")
+    if left:
+        console.print(
+            f"{left:,} stay where they were. Call it again; --forget-lost gives up what the old store has lost.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+    console.print(
+        f"Set HUMANNET_STORE_URL={target} for every service, then `humannet doctor --store`.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _at(url: str, endpoint: str | None) -> Settings:
@@ -102,7 +121,7 @@ def _at(url: str, endpoint: str | None) -> Settings:
     return config.model_copy(update={"store_url": url, "s3_endpoint_url": endpoint or config.s3_endpoint_url})
 
 
-def _tell(done: Move, target: str) -> None:
+def _tell(done: Move) -> None:
     from rich.filesize import decimal
 
     for uri, error in list(done.failed.items())[:_SHOWN]:
@@ -110,16 +129,3 @@ def _tell(done: Move, target: str) -> None:
     if (more := len(done.failed) - _SHOWN) > 0:
         console.print(f"and {more:,} more")
     console.print(f"Moved and verified: {done.moved:,} objects, {decimal(done.bytes)}.", highlight=False)
-    if done.failed:
-        console.print(
-            f"{len(done.failed):,} stay where they were. Try again; what is lost, `humannet retry --lost` makes due.",
-            highlight=False,
-            soft_wrap=True,
-        )
-    else:
-        console.print(
-            f"Set HUMANNET_STORE_URL={target} for every service, then `humannet doctor --store`.",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from humannet_ops.catalog import relocation
@@ -29,11 +29,17 @@ class Move:
         moved: Objects that are in the new store and named there.
         bytes: Their size.
         failed: Objects that stay where they were, with the error.
+        lost: Those of them that the old store has no more, or not as they were.
     """
 
-    moved: int
-    bytes: int
-    failed: dict[str, str]
+    moved: int = 0
+    bytes: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+
+
+class _Lost(str):
+    """Why an object cannot be copied however often it is tried."""
 
 
 def base(store: Store) -> str:
@@ -65,7 +71,7 @@ def move(origin: Store, target: Store, progress: Callable[[Move], None] = lambda
             f"{queued} objects of takedowns wait to be removed from the old store: let the DAG remove_objects end "
             "first (`humannet takedown list` shows how far it is)"
         )
-    done = Move(0, 0, {})
+    done = Move()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for batch in relocation.elsewhere(base(target), _BATCH):
             results = list(pool.map(lambda artifact: _copy(origin, target, artifact), batch))
@@ -74,7 +80,8 @@ def move(origin: Store, target: Store, progress: Callable[[Move], None] = lambda
             for vanished in relocation.repoint({uri: copy.uri for uri, copy in copies.items()}):
                 target.delete(copies.pop(vanished).uri)
             size = sum(copy.bytes for copy in copies.values())
-            done = Move(done.moved + len(copies), done.bytes + size, done.failed | failed)
+            lost = tuple(uri for uri, error in failed.items() if isinstance(error, _Lost))
+            done = Move(done.moved + len(copies), done.bytes + size, {**done.failed, **failed}, done.lost + lost)
             progress(done)
     return done
 
@@ -83,9 +90,11 @@ def _copy(origin: Store, target: Store, artifact: Artifact) -> Artifact | str:
     """Copy one object and read the copy back; return it, or what went wrong."""
     suffix = artifact.uri.rsplit("/", 1)[-1].removeprefix(artifact.sha256)
     try:
+        if not origin.contains(artifact.uri):
+            return _Lost("the old store has it no more")
         with origin.local(artifact.uri) as path:
             if (held := _sha256(path)) != artifact.sha256:
-                return f"the old store holds other bytes under this name (sha256 {held})"
+                return _Lost(f"the old store holds other bytes under this name (sha256 {held})")
             copy = target.put(path, kind=artifact.kind, suffix=suffix, media_type=artifact.media_type)
         with target.local(copy.uri) as path:
             arrived = _sha256(path)

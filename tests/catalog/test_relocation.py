@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from test_takedowns import World, ask, item, objects, take_down
+from test_takedowns import DAY, World, ask, item, objects, take_down
 from typer.testing import CliRunner
 
-from humannet_ops.catalog import reading, takedowns
+from humannet_ops.catalog import planning, reading, takedowns
 from humannet_ops.catalog.connection import connect
 from humannet_ops.cli import app
 from humannet_ops.domain.records import Artifact
@@ -140,17 +140,32 @@ def test_a_move_that_is_killed_goes_on_where_it_was(
     assert len(list(target.objects())) == total
 
 
-def test_what_is_lost_or_damaged_stays_and_is_named(world: World, target: FolderStore) -> None:
+def test_what_is_lost_or_damaged_stays_and_is_named(
+    world: World, target: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lost, damaged, *_ = objects()
+    total = len(objects())
     path_of(lost).unlink()
     path_of(damaged).write_bytes(b"rotten")
     code, said = move(str(target.root))
     assert code == 1
-    assert f"Not moved: {lost}: StoreError" in said
+    assert f"Not moved: {lost}: the old store has it no more" in said
     assert f"Not moved: {damaged}: the old store holds other bytes" in said
-    assert "`humannet retry --lost`" in said
+    assert "2 stay where they were. Call it again; --forget-lost gives up" in said
     assert {uri for uri in reading.artifact_uris() if not uri.startswith(relocation.base(target))} == {lost, damaged}
     assert len(list(target.objects())) == len(set(reading.artifact_uris())) - 2
+    # where nothing brings them back, their work is done again: into the new store
+    code, said = move(str(target.root), "--forget-lost")
+    assert code == 0
+    assert "outcomes that stored what is lost are due again" in said
+    monkeypatch.setenv("HUMANNET_STORE_URL", str(target.root))
+    settings.cache_clear()
+    assert planning.due_partitions(3) == [DAY]
+    world.store = open_store()
+    world.go()
+    assert planning.due_partitions(3) == []
+    assert sorted(reading.artifact_uris()) == list(target.objects())
+    assert len(list(target.objects())) == total
 
 
 def test_a_new_store_that_gives_other_bytes_back_is_not_believed(world: World, target: FolderStore) -> None:

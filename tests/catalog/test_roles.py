@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -317,6 +319,40 @@ def test_roles_are_made_by_migrations_and_log_in_with_passwords(
         logins.set_passwords({"worker": "x"})
 
 
+def test_a_backup_is_restored_on_a_new_server(
+    server: Server, postgres_home: Path, migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings
+) -> None:
+    """As infra/runbooks/restore.md says: the owner, the roles, the dump, the passwords."""
+    dump = tmp_path / "catalog.dump"
+    source = {"PGHOST": str(postgres.socket_directory(postgres_home)), "PGUSER": "postgres"}
+    _run(source, "pg_dump", "--format=custom", f"--file={dump}", migrated)
+    new = {**{f"PG{name.upper()}": value for name, value in _text(server.on_socket()).items()}, "PGUSER": "postgres"}
+    owner = REPOSITORY / "sql" / "cluster" / "catalog.sql"
+    _run({**new, "CATALOG_OWNER_PASSWORD": "owner's"}, "psql", "--file", str(owner), "postgres")
+    roles = ("psql", "--file", str(REPOSITORY / "sql" / "roles.sql"), "catalog")
+    _run({**new, "PGUSER": "catalog"}, *roles)
+    _run(new, "pg_restore", "--create", "--exit-on-error", "--dbname=postgres", str(dump))
+
+    monkeypatch.setenv("HUMANNET_CATALOG_URL", server.url(migrated))
+    forget_settings()
+    assert migrations.revisions()[0] == migrations.revisions()[1]
+    migrations.upgrade()
+    logins.set_passwords({role: f"new {role}" for role in ALL})
+    for role in ALL:
+        assert _logs_in(server, role, f"new {role}", migrated)
+    (acl,) = server.execute(f"select datacl::text from pg_database where datname = '{migrated}'")[0]
+    assert set(acl.strip("{}").split(",")) == {
+        "catalog=CTc/catalog", "=c/catalog", "crawler=T/catalog", "reviewer=T/catalog",
+    }  # fmt: skip
+
+
+def _run(environment: dict[str, str], program: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [postgres.binary(program), *arguments], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def _make_roles_at_once(server: Server) -> None:
     text = (REPOSITORY / "sql" / "roles.sql").read_text()
     begin, faults = threading.Barrier(4), []
@@ -344,9 +380,9 @@ def _make_roles_at_once(server: Server) -> None:
     server.execute("drop role crawler, worker, reviewer, reader")
 
 
-def _logs_in(server: Server, role: str, password: str) -> bool:
+def _logs_in(server: Server, role: str, password: str, database: str = "one") -> bool:
     try:
-        link = psycopg2.connect(dbname="one", user=role, password=password, host="127.0.0.1", port=server.port)
+        link = psycopg2.connect(dbname=database, user=role, password=password, host="127.0.0.1", port=server.port)
     except psycopg2.OperationalError:
         return False
     link.close()
