@@ -15,7 +15,7 @@ from pathlib import Path
 from humannet_ops.cluster import loopback, servers, topology
 from humannet_ops.cluster.topology import Service
 from humannet_ops.local import components, postgres
-from humannet_ops.local.client import Client, Unreachable
+from humannet_ops.local.client import Client, Refused, Unreachable
 from humannet_ops.local.components import PlatformError
 
 Say = Callable[[str], None]
@@ -128,7 +128,7 @@ def start(home: Path, say: Say) -> Cluster:
         say(f"Starting {', '.join(cluster.services)}")
         for name in cluster.services:
             cluster.start(name)
-        components.start(home, SUPERVISOR, [sys.executable, "-m", "humannet_ops.cli", "cluster", "supervise"],
+        components.start(home, SUPERVISOR, [servers.program("humannet"), "cluster", "supervise"],
                          {**components.clean_environment(), "HUMANNET_HOME": str(home.parent)})  # fmt: skip
         _wait_until_healthy(cluster)
     except BaseException:
@@ -201,5 +201,6 @@ def _wait_until_healthy(cluster: Cluster) -> None:
                 f"The cluster was not well after {_HEALTHY_WITHIN_S:.0f} s ({', '.join(ill)}).\n{tails}"
             )
         time.sleep(0.5)
-        with suppress(Unreachable):
+        with suppress(Refused, Unreachable):
+            api.pools()  # only our own API server knows our login; another may have taken the port
             state = api.health()

@@ -17,8 +17,8 @@ from humannet_ops.local.run import follow, point_at
 
 # Parts may die and come back meanwhile.
 _SILENT_FOR_S = 600.0
-# As whom this process asks the catalog: it plans what is due, like that worker.
-_AS = "worker-crawl"
+# As whom this process asks the catalog and the store: for what is due like the worker that plans, then like who reads.
+_PLANNER, _READER = "worker-crawl", "api-server"
 
 
 def run(home: Path, videos: Path | None, progress: Progress) -> bool:
@@ -42,8 +42,9 @@ def run(home: Path, videos: Path | None, progress: Progress) -> bool:
     place = loopback.folder(home)
     source = point_at(place, videos)
     with platform.held(place, "make cluster"), _started(place, progress) as cluster:
-        use(cluster, _AS)
+        use(cluster, _PLANNER)
         chain = follow(cluster.client(), source, began, progress, _tend, _SILENT_FOR_S)
+        use(cluster, _READER)
         report.explain_failures(cluster.client(), chain, progress.say)
         closed = report.result(place, progress)
         report.queues(progress)

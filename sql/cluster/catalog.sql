@@ -14,3 +14,5 @@ REVOKE ALL ON DATABASE postgres FROM PUBLIC;
 \connect catalog
 -- making it asks for a superuser
 CREATE EXTENSION IF NOT EXISTS vector;
+-- nobody writes large objects, whatever the role
+REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC;

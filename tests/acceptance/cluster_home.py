@@ -29,6 +29,7 @@ QUICK = {
     "VISIBILITY_TIMEOUT": "30",
     "TASK_QUEUED_TIMEOUT": "30",
     "ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    "SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "SHARD_SECONDS": "8",
     "CRAWL_SLOTS": "2",
     "CPU_SLOTS": "2",
@@ -120,7 +121,7 @@ class Drilled:
         """Return when all has ended and nothing is due; what single tasks left over is taken up as every hour."""
         for _ in range(5):
             until(lambda: self._looked(chain))
-            due = self.ask_as("worker-crawl", "sql", "--format", "csv", DUE)
+            due = self.ask_as("api-server", "sql", "--format", "csv", DUE)
             days = re.findall(r"\d{4}-\d\d-\d\d", due)
             if not days:
                 return

@@ -101,7 +101,7 @@ def judged(drilled: Drilled, harmed_at: float) -> dict[str, float]:
     since = drilled.rows(
         f"SELECT extract(epoch FROM min(recorded_at)) AS at FROM outcomes WHERE recorded_at > to_timestamp({harmed_at})"
     )[0]["at"]
-    doctor = drilled.ask_as("worker-crawl", "doctor", "--store", status=None)
+    doctor = drilled.ask_as("api-server", "doctor", "--store", status=None)
     missing, orphans = (
         int(re.search(pattern, doctor)[1])  # type: ignore[index]
         for pattern in (r"(\d+) artifacts without their object", r"(\d+) objects that no outcome names")
