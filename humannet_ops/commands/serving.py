@@ -16,6 +16,7 @@ from humannet_ops.commands.output import one_line_errors
 from humannet_ops.domain.outcome import DeviceLost
 
 if TYPE_CHECKING:
+    from humannet_ops.detectors.protocol import Detector
     from humannet_ops.detectors.server import ModelServer
 
 DEFAULT_SOCKET = "/run/humannet/models.sock"
@@ -37,6 +38,7 @@ def serve(
     from humannet_ops.detectors import wire
     from humannet_ops.detectors.factory import open_detector
     from humannet_ops.detectors.server import ON_CPU, ModelServer, warm_up
+    from humannet_ops.detectors.spread import Spread
     from humannet_ops.settings import settings
     from humannet_ops.stages import registry
     from humannet_ops.stages.detect import ROLES
@@ -46,11 +48,15 @@ def serve(
     place = Path(path or config.model_socket or DEFAULT_SOCKET)
     with one_line_errors():
         lock = registry.models()
-        mark = wire.fingerprint(lock, ROLES)
+        mark = wire.fingerprint(lock)
         try:
-            detectors = {role: open_detector(role, lock, config) for role in ROLES}
+            on_cpu = [role for role in ROLES if lock[role].backend in ON_CPU]
+            detectors: dict[str, Detector] = {role: open_detector(role, lock, config) for role in ROLES}
+            for role in on_cpu:
+                others = [open_detector(role, lock, config) for _ in range(config.threads - 1)]
+                detectors[role] = Spread([detectors[role], *others])
             warm_up(detectors)
-            lanes = {role: role if lock[role].backend in ON_CPU else "device" for role in ROLES}
+            lanes = {role: role if role in on_cpu else "device" for role in ROLES}
             server = ModelServer(detectors, lanes, mark)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: server.end())

@@ -40,7 +40,7 @@ class RemoteDetectors:
         """
         self.releases = tuple(lock.release(role) for role in roles)
         self._roles, self._path, self._patience_s = list(roles), path, patience_s
-        self._fingerprint = wire.fingerprint(lock, roles)
+        self._fingerprint = wire.fingerprint(lock)
         self._memory: wire.FrameMemory | None = None
         self._link = self._connect()
 
@@ -101,7 +101,7 @@ class RemoteDetectors:
             link.settimeout(ANSWER_S)
             try:
                 link.connect(self._path)
-                wire.send(link, {"fingerprint": self._fingerprint, "roles": self._roles})
+                wire.send(link, {"fingerprint": self._fingerprint})
                 self._compare(_answer(link))
             except OSError as error:
                 link.close()

@@ -1,7 +1,8 @@
 """The model server: keeps detectors open, and works on the frames that workers hand over, batch by batch.
 
-Models that compute on the device share one lane, so that one batch is on it at a time; MediaPipe's two compute on the
-CPU and have a lane each, beside it. A lane's queue is bounded: who finds it full waits.
+Models that compute on the device share one lane, so that one batch is on it at a time. MediaPipe's two compute on the
+CPU: each has a lane of its own, and as many copies as HUMANNET_THREADS. A lane's queue is bounded: who finds it full
+waits.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class ModelServer:
         Args:
             detectors: Role -> its detector.
             lanes: Role -> the name of its lane.
-            fingerprint: As ``wire.fingerprint`` gives it for the roles in this order.
+            fingerprint: As ``wire.fingerprint`` gave it when the models were opened.
         """
         self.detectors = detectors
         self.tallies = {role: Tally(detector.release) for role, detector in detectors.items()}
@@ -193,9 +194,9 @@ class ModelServer:
 
 
 def warm_up(detectors: Mapping[str, Detector]) -> None:
-    """Let each model see a black picture: the first one allocates, compiles and chooses kernels."""
+    """Let each model see a batch of black pictures: the first one allocates, compiles and chooses kernels."""
     for detector in detectors.values():
-        detector.detect([np.zeros((360, 640, 3), np.uint8)])
+        detector.detect([np.zeros((360, 640, 3), np.uint8)] * 32)
 
 
 @contextmanager

@@ -39,12 +39,13 @@ class ProtocolError(Exception):
     """The other end says something that is not this protocol."""
 
 
-def fingerprint(lock: ModelLock, roles: Sequence[str]) -> str:
-    """Return what client and server must agree on: the roles' models and the code that runs them.
+def fingerprint(lock: ModelLock) -> str:
+    """Return what client and server must agree on: every role's model, and the code that runs them.
 
     A server of other models, or started from older code, would make results that the catalog takes for this code's.
     """
-    content = hashlib.sha256(json.dumps([(role, lock[role].release, lock[role].sha256) for role in roles]).encode())
+    models = [(role, model.release, model.sha256) for role, model in sorted(lock.items())]
+    content = hashlib.sha256(json.dumps(models).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         content.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return content.hexdigest()

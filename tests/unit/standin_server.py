@@ -87,7 +87,7 @@ def out_of_memory() -> Exception:
 def main() -> None:
     held = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     detectors = {role: Standin(role, held) for role in ROLES}
-    server = ModelServer(detectors, dict.fromkeys(ROLES, "device"), wire.fingerprint(lock(), ROLES))
+    server = ModelServer(detectors, dict.fromkeys(ROLES, "device"), wire.fingerprint(lock()))
     with server.listening(Path(sys.argv[1])):
         print("ready", flush=True)
         try:

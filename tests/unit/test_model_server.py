@@ -17,20 +17,23 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.request import urlopen
 
+import av
 import numpy as np
 import pytest
 import standin_server as standin
 
 from humannet_ops.commands.serving import DEVICE_LOST
-from humannet_ops.detectors import device, wire
+from humannet_ops.detectors import device, install, wire
 from humannet_ops.detectors.batches import Batches
 from humannet_ops.detectors.factory import open_detectors
 from humannet_ops.detectors.lock import ModelError
 from humannet_ops.detectors.protocol import Frame
 from humannet_ops.detectors.remote import RemoteDetectors, ServerDiedError
+from humannet_ops.detectors.spread import Spread
 from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
 from humannet_ops.stages import registry
@@ -263,7 +266,7 @@ def hello(path: Path) -> socket.socket:
     link = socket.socket(socket.AF_UNIX)
     link.settimeout(30)
     link.connect(str(path))
-    wire.send(link, {"fingerprint": wire.fingerprint(standin.lock(), standin.ROLES)})
+    wire.send(link, {"fingerprint": wire.fingerprint(standin.lock())})
     assert "fingerprint" in wire.receive(link)[0]
     return link
 
@@ -385,6 +388,15 @@ def test_batches_grow_again_when_the_memory_is_free_again() -> None:
         batches(frames)
 
 
+def test_frames_dealt_out_to_copies_come_back_in_their_order() -> None:
+    copies = [standin.Standin("person_detector", None) for _ in range(3)]
+    for copy in copies:
+        copy.on_the_device = threading.Lock()  # type: ignore[misc]
+    for count in (0, 1, 2, 7):
+        frames = pictures(count) if count else []
+        assert Spread(copies).detect(frames) == standin.expected(frames)[0]
+
+
 @pytest.mark.worker
 def test_a_cpu_answers_a_fresh_process_and_a_gpu_that_is_not_there_does_not() -> None:
     torch = pytest.importorskip("torch", reason="the worker extra is not installed (`make install-worker`)")
@@ -415,3 +427,29 @@ def test_the_command_serves_the_installed_models(tmp_path: Path) -> None:
     assert 'humannet_model_queue_length{lane="device"} 0.0' in metrics
     assert re.search(r'humannet_model_batch_size\{model="[^"]+",role="restricted_content"\} 8\.0', metrics)
     assert not path.exists()
+
+
+@pytest.mark.worker
+@pytest.mark.corpus
+def test_ultralytics_weights_see_the_same_in_the_server(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+) -> None:
+    pytest.importorskip("ultralytics", reason="the worker extra is not installed (`make install-worker`)")
+    monkeypatch.setenv("HUMANNET_YOLO_WEIGHTS", str(corpus / "weights" / "yolo11n_int8_openvino_model"))
+    monkeypatch.setenv("HUMANNET_MODELS_DIR", str(tmp_path / "models"))
+    forget_settings()
+    lock = install.install(tmp_path / "models", "worker")
+    with av.open(str(corpus / "exo/exo_asl_again.mkv")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 0, 60, 15)]
+    here = open_detectors(ROLES[:1], lock, Settings()).detect(frames)
+    assert all("person" in [found.label for found in frame] for frame in here[0])
+    command = [str(Path(sys.executable).with_name("humannet")), "models", "serve", "--socket", str(tmp_path / "socket")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline().startswith("Serving person_detector: yolo@")
+            there = open_detectors(ROLES[:1], lock, Settings(model_socket=str(tmp_path / "socket"))).detect(frames)
+        finally:
+            server.terminate()
+    forget_settings()
+    assert there == here
