@@ -32,10 +32,12 @@ def examine(*, with_store: bool = False) -> Iterator[Check]:
     from humannet_ops.domain.policy import PolicyError
     from humannet_ops.storage import StoreError
 
-    checks: dict[str, Callable[[str], Check]] = {
-        "python": _python, "disk": _disk, "models": _models, "video codecs": _media, "sources": _sources,
-        "object store": _store, "catalog": _catalog, "catalog migrations": _migrations, "stage versions": _versions,
-        "work due": _due,
+    checks: dict[str, Callable[[str], Check]] = {"python": _python, "disk": _disk, "models": _models}
+    if settings().model_socket:
+        checks["model server"] = _model_server
+    checks |= {
+        "video codecs": _media, "sources": _sources, "object store": _store, "catalog": _catalog,
+        "catalog migrations": _migrations, "stage versions": _versions, "work due": _due,
     }  # fmt: skip
     if with_store:
         checks |= {"store has every artifact": _missing_objects, "store has no orphans": _orphans}
@@ -64,6 +66,20 @@ def _disk(name: str) -> Check:
     free = shutil.disk_usage(home).free
     finding = f"{free / 2**30:.1f} GiB free at {home}"
     return Check(name, free > _LOW_DISK_BYTES, finding, "Free some space, or move HUMANNET_HOME.")
+
+
+def _model_server(name: str) -> Check:
+    from humannet_ops.detectors.remote import RemoteDetectors
+    from humannet_ops.domain.outcome import DeviceLost
+    from humannet_ops.stages import registry
+    from humannet_ops.stages.detect import ROLES
+
+    path = settings().model_socket
+    try:
+        RemoteDetectors(ROLES, registry.models(), path, patience_s=0).close()
+    except DeviceLost as error:
+        return Check(name, False, str(error))
+    return Check(name, True, f"answers at {path}, with this installation's models and code")
 
 
 def _models(name: str) -> Check:

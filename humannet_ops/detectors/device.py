@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 # What torch, onnxruntime and the CUDA libraries below them say. Only torch has a type for the first, and since 2.8 one
 # for the second (AcceleratorError); onnxruntime has words alone.
@@ -35,8 +36,11 @@ def is_lost(error: BaseException) -> bool:
 def answers(device: str) -> bool:
     """Say whether a fresh process can compute on a device.
 
-    If so, the device is there, and what broke the old process may have been its work.
+    If so, the device is there, and what broke the old process may have been its work. Without torch nobody can tell:
+    then it is taken to be there.
     """
+    if find_spec("torch") is None:
+        return True
     code = f"import torch; torch.zeros(1, device={device!r}).add_(1).item()"
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PROBE_S, check=False)

@@ -34,6 +34,7 @@ from humannet_ops.detectors.lock import ModelError
 from humannet_ops.detectors.protocol import Frame
 from humannet_ops.detectors.remote import RemoteDetectors, ServerDiedError
 from humannet_ops.detectors.spread import Spread
+from humannet_ops.diagnosis import examine
 from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
 from humannet_ops.stages import registry
@@ -405,7 +406,25 @@ def test_a_cpu_answers_a_fresh_process_and_a_gpu_that_is_not_there_does_not() ->
         assert not device.answers("cuda:0")
 
 
-def test_the_command_serves_the_installed_models(tmp_path: Path) -> None:
+@pytest.fixture
+def setting(forget_settings: Callable[[], None]) -> Iterator[Callable[[str, object], None]]:
+    """A function that changes a setting for one test."""
+    with pytest.MonkeyPatch.context() as environment:
+
+        def change(name: str, value: object) -> None:
+            environment.setenv(f"HUMANNET_{name.upper()}", str(value))
+            forget_settings()
+
+        yield change
+    forget_settings()
+
+
+def examined() -> tuple[bool, str]:
+    """What `humannet doctor` says of the model server."""
+    return next((check.passed, check.finding) for check in examine() if check.name == "model server")
+
+
+def test_the_command_serves_the_installed_models(tmp_path: Path, setting: Callable[[str, object], None]) -> None:
     path, frames = tmp_path / "models.sock", [np.random.default_rng(1).integers(0, 255, (360, 640, 3), np.uint8)] * 3
     here = open_detectors(ROLES, registry.models(), Settings())
     command = [str(Path(sys.executable).with_name("humannet")), "models", "serve", "--socket", str(path)]
@@ -414,6 +433,8 @@ def test_the_command_serves_the_installed_models(tmp_path: Path) -> None:
             assert server.stdout is not None
             said = server.stdout.readline()
             assert re.match(r"Serving person_detector: \S+@\S+, hand_detector: .* metrics at http", said), said
+            setting("model_socket", path)
+            assert examined() == (True, f"answers at {path}, with this installation's models and code")
             there = open_detectors(ROLES, registry.models(), Settings(model_socket=str(path)))
             assert there.releases == here.releases
             assert there.detect(frames) == here.detect(frames)
@@ -427,17 +448,19 @@ def test_the_command_serves_the_installed_models(tmp_path: Path) -> None:
     assert 'humannet_model_queue_length{lane="device"} 0.0' in metrics
     assert re.search(r'humannet_model_batch_size\{model="[^"]+",role="restricted_content"\} 8\.0', metrics)
     assert not path.exists()
+    passed, finding = examined()
+    assert not passed
+    assert "start `humannet models serve`" in finding
 
 
 @pytest.mark.worker
 @pytest.mark.corpus
 def test_ultralytics_weights_see_the_same_in_the_server(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+    corpus: Path, tmp_path: Path, setting: Callable[[str, object], None]
 ) -> None:
     pytest.importorskip("ultralytics", reason="the worker extra is not installed (`make install-worker`)")
-    monkeypatch.setenv("HUMANNET_YOLO_WEIGHTS", str(corpus / "weights" / "yolo11n_int8_openvino_model"))
-    monkeypatch.setenv("HUMANNET_MODELS_DIR", str(tmp_path / "models"))
-    forget_settings()
+    setting("yolo_weights", corpus / "weights" / "yolo11n_int8_openvino_model")
+    setting("models_dir", tmp_path / "models")
     lock = install.install(tmp_path / "models", "worker")
     with av.open(str(corpus / "exo/exo_asl_again.mkv")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 0, 60, 15)]
@@ -451,5 +474,4 @@ def test_ultralytics_weights_see_the_same_in_the_server(
             there = open_detectors(ROLES[:1], lock, Settings(model_socket=str(tmp_path / "socket"))).detect(frames)
         finally:
             server.terminate()
-    forget_settings()
     assert there == here
