@@ -29,6 +29,10 @@ class StoreError(Exception):
     """The object store did not do what was asked; the message names the address and the cure."""
 
 
+class ObjectMissing(StoreError):
+    """The store answers, and has not this object: something is wrong with what names it, not with the store."""
+
+
 class Store(Protocol):
     """What stages may do with objects."""
 
@@ -98,7 +102,7 @@ class FolderStore:
         """Give the object's own path; nothing is copied."""
         path = self._path(uri)
         if not path.exists():
-            raise StoreError(f"{uri} is not in the store {self.root}: run `humannet doctor --store`")
+            raise ObjectMissing(f"{uri} is not in the store {self.root}: run `humannet doctor --store`")
         yield path
 
     def objects(self) -> Iterator[str]:
@@ -158,10 +162,17 @@ class S3Store:
     @contextmanager
     def local(self, uri: str) -> Iterator[Path]:
         """Download to a temporary file that is removed when the block ends."""
+        from botocore.exceptions import ClientError
+
         with tempfile.TemporaryDirectory(prefix="humannet-") as folder:
             path = Path(folder) / uri.rsplit("/", 1)[-1]
             with self._errors(uri):
-                self.client.download_file(self.bucket, self._object_key(uri), str(path))
+                try:
+                    self.client.download_file(self.bucket, self._object_key(uri), str(path))
+                except ClientError as error:
+                    if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                        raise
+                    raise ObjectMissing(f"{uri} is not in the store: run `humannet doctor --store`") from error
             yield path
 
     def objects(self) -> Iterator[str]:

@@ -121,7 +121,12 @@ class Reason(StrEnum):
         Outcome.FAILED,
         "The worker process died on this subject as often as it may be tried.",
     )
-    STORE_UNAVAILABLE = "store_unavailable", Outcome.FAILED, "The object store did not answer.", False
+    OBJECT_MISSING = (
+        "object_missing",
+        Outcome.FAILED,
+        "The store has not an object that the catalog names: `humannet retry --lost`.",
+        False,
+    )
     DISK_FULL = "disk_full", Outcome.FAILED, "No space was left to write the result.", False
     ERROR = "error", Outcome.FAILED, "An unexpected error; the outcome's detail has the message.", False
 

@@ -35,7 +35,7 @@ from humannet_ops.sources import kinds, search_plan
 from humannet_ops.sources.protocol import Crawl, Window
 from humannet_ops.stages import registry
 from humannet_ops.stages.protocol import Context, Resolver, no_credentials
-from humannet_ops.storage import StoreError, open_store
+from humannet_ops.storage import ObjectMissing, StoreError, open_store
 
 __all__ = ["TaskIdentity", "discover", "due_partitions", "plan", "record_task_failure", "register", "run_shard"]
 
@@ -303,9 +303,10 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
             logger.info("%s %s: waits until %s: %s", run.shard.stage, subject_id, wait.until, wait)
             fetching.postpone(link, run, subject_id, wait)
             return wait
-        except DeviceLost as lost:
+        except (DeviceLost, StoreError) as lost:
+            # It is not the subject that is at fault: the task fails, Airflow repeats it, and no attempt is used up.
             logger.warning("%s %s: begun and given back: %s", run.shard.stage, subject_id, lost)
-            if not lost.counts:
+            if not (isinstance(lost, DeviceLost) and lost.counts):
                 recording.give_back_attempt(link, run, subject_id)
             raise
     logger.info("%s %s: %s %s", run.shard.stage, subject_id, result.outcome, result.reason or "")
@@ -320,6 +321,7 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
     Raises:
         Postponed: it must wait.
         DeviceLost: nothing can be worked on here.
+        StoreError: the object store does not answer, or refuses us.
     """
     try:
         result: Result = stage.process(subject)
@@ -327,10 +329,10 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
         if error.reason.outcome is Outcome.REJECTED:
             return rejected(error.reason, detail={"message": str(error)})
         return failed(error.reason, str(error))
-    except (Postponed, DeviceLost):
+    except ObjectMissing as error:
+        return failed(Reason.OBJECT_MISSING, str(error))
+    except (Postponed, DeviceLost, StoreError):
         raise
-    except StoreError as error:
-        return failed(Reason.STORE_UNAVAILABLE, str(error))
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Reason.ERROR
         logger.exception("%s", subject.subject_id)

@@ -60,7 +60,7 @@ class World:
         if subject.title == "half.mp4":
             return failed(Reason.TRUNCATED, "moov atom not found\nin half.mp4")
         if subject.title == "late.mp4":
-            return failed(Reason.STORE_UNAVAILABLE, "the store did not answer")
+            return failed(Reason.DISK_FULL, "the disk was full")
         return kept(records=(VideoFile("a" * 64, 9, "mp4", "h264", 20.0, 320, 240, 30.0, False),))
 
     def deduplicate_exact(self, subject: VideoSubject) -> Result:
@@ -157,7 +157,7 @@ def test_status_tells_the_ledger_the_funnel_and_what_is_due(world: World) -> Non
     assert "Clips: 2 in = 1 kept + 1 rejected + 0 failed" in text
     assert "Video: 40 s in, 10 s kept" in text
     assert (
-        "Due at the versions that count now: 2 videos at fetch (1 of them before: failed as store_unavailable). "
+        "Due at the versions that count now: 2 videos at fetch (1 of them before: failed as disk_full). "
         "`make run`, or the DAG revisit_partitions (hourly), takes it up." in text
     )
     assert "moov atom not found" in text
@@ -179,7 +179,7 @@ def test_status_lists_videos_as_a_table_csv_and_json(world: World) -> None:
     rows = list(csv.DictReader(io.StringIO(said("status", "--videos", "--format", "csv"))))
     assert {row["title"]: (row["status"], row["reason"]) for row in rows} == {
         "a walk.mp4": ("kept", ""), "copy.mp4": ("rejected", "duplicate"), "half.mp4": ("failed", "truncated"),
-        "late.mp4": ("failed", "store_unavailable"), "far.mp4": ("pending", ""),
+        "late.mp4": ("failed", "disk_full"), "far.mp4": ("pending", ""),
     }  # fmt: skip
     assert "\r" not in said("status", "--videos", "--format", "csv")
     assert "\r" not in said("sql", "--format", "csv", "select 1 as a")
@@ -208,7 +208,7 @@ def test_explain_names_the_survivor_the_clips_and_the_error(world: World) -> Non
     assert f"{world.ids['rejected']}, 10.00 s to 15.00 s: rejected as no_motion" in video
     assert f"`humannet lineage {world.ids['a walk.mp4']}`" in video
     assert "    moov atom not found in half.mp4" in said("explain", world.ids["half.mp4"])
-    assert "1 video at fetch (before: failed as store_unavailable)" in said("explain", world.ids["late.mp4"])
+    assert "1 video at fetch (before: failed as disk_full)" in said("explain", world.ids["late.mp4"])
     assert "no clip or video nope" in refused("explain", "nope")
 
 

@@ -15,7 +15,7 @@ import pytest
 from humannet_ops.catalog import reading
 from humannet_ops.settings import settings
 from humannet_ops.stages import execution
-from humannet_ops.storage import FolderStore, StoreError, open_store
+from humannet_ops.storage import FolderStore, StoreError, open_store, open_store
 
 CLIPS = {
     "walk.mp4": "exo/exo_sports2d_jump_walk_vp9.mp4",
@@ -117,14 +117,29 @@ class Unavailable(FolderStore):
         raise StoreError("the store does not answer")
 
 
-def test_a_store_that_is_down_fails_subjects_for_now_and_no_more(way, corpus: Path, monkeypatch) -> None:
+def test_a_store_that_is_down_fails_the_task_and_no_subject_however_often(way, corpus: Path, monkeypatch) -> None:
     shutil.copyfile(corpus / "exo/exo_talking_head_640.mp4", way.videos / "a.mp4")
     with monkeypatch.context() as down:
         down.setattr(execution, "open_store", lambda: Unavailable(settings().home / "store"))
-        assert way.go(until="fetch") == {"fetch failed": 1}
-    assert way.statuses() == {"a.mp4": ("failed", "store_unavailable")}
-    assert way.go(until="fetch") == {"fetch kept": 1}
+        for _ in range(settings().max_attempts + 1):
+            with pytest.raises(StoreError, match="does not answer"):
+                way.go(until="fetch")
     assert way.statuses() == {"a.mp4": ("pending", None)}
+    assert way.go(until="fetch") == {"fetch kept": 1}
+
+
+def test_an_object_that_is_gone_fails_its_subject_and_spares_the_shard(way, corpus: Path) -> None:
+    for name, clip in (("a.mp4", "exo/exo_talking_head_640.mp4"), ("b.mp4", "exo/exo_carphone_176x144.mp4")):
+        shutil.copyfile(corpus / clip, way.videos / name)
+    way.go(until="deduplicate_exact")
+    (uri,) = reading.ask(
+        "select a.uri from outcome_artifacts a join videos v on v.video_id = a.subject_id "
+        "where a.stage = 'fetch' and v.title = 'a.mp4' and a.kind = 'video'"
+    )[1]
+    open_store().delete(uri[0])
+    way.go(until="analyse")
+    assert way.statuses()["a.mp4"] == ("failed", "object_missing")
+    assert way.statuses()["b.mp4"][0] == "pending"
 
 
 def test_a_subject_that_kills_its_worker_is_quarantined_and_its_shard_goes_on(way, corpus: Path) -> None:
