@@ -369,6 +369,16 @@ def test_what_is_mounted_is_in_the_repository(services: dict[str, Config], confi
         assert any((REPOSITORY / each).is_relative_to(path) for each in tracked), f"{path} is not committed"
 
 
+def test_workers_keep_videos_on_their_volume_and_not_in_memory(services: dict[str, Config]) -> None:
+    for name in ("worker-crawl", "worker-cpu", "worker-gpu"):
+        place = Path(services[name]["environment"]["TMPDIR"])
+        volumes = {Path(each["target"]) for each in services[name]["volumes"] if each["type"] == "volume"}
+        assert place.parent in volumes
+        assert not any(place.is_relative_to(each.split(":")[0]) for each in services[name]["tmpfs"])
+        # an empty volume takes its folders from the image
+        assert str(place) in DOCKERFILE.read_text()
+
+
 def test_a_folder_of_videos_can_be_mounted(env_file: Path, tmp_path: Path) -> None:
     crawl = read(env_file, VIDEOS=str(tmp_path))["services"]["worker-crawl"]
     mounted = {each["target"]: each for each in crawl["volumes"]}["/var/lib/humannet/videos"]
