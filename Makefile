@@ -42,6 +42,10 @@ down: install ## Stop everything that runs
 cluster: install-cluster samples ## The topology of docker-compose.yml as processes: take the samples (or VIDEOS=...) through it
 	@exec $(BIN)/humannet cluster run $(if $(VIDEOS),--videos "$${VIDEOS}")
 
+.PHONY: drills
+drills: install-test install-cluster samples ## Harm the cluster's processes on purpose and print what that cost
+	$(BIN)/python -m pytest tests/acceptance/test_drills.py
+
 .PHONY: test
 test: install-test install-cluster samples ## Run all tests
 	$(BIN)/python -m pytest $(TESTS)

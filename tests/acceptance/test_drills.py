@@ -240,35 +240,34 @@ def test_two_schedulers_and_one_is_killed(drill: Drill, record_drill) -> None:
         components.forget(drilled.place, "scheduler-2")
 
 
+PLAN = """
+import sys
+from humannet_ops.stages import execution
+for shard in execution.plan(sys.argv[1], sys.argv[2], execution.person()):
+    print(shard["shard_id"])
+"""
 RUN_SHARD = """
 import sys
 from humannet_ops.stages import execution
-print(execution.run_shard(sys.argv[1], execution.person()))
+execution.run_shard(sys.argv[1], execution.person())
 """
 
 
 def test_same_shard_twice_at_once(drill: Drill, record_drill) -> None:
     drilled = drill.drilled
+    planner, worker = drilled.cluster.environment("worker-crawl"), drilled.cluster.environment("worker-cpu")
     api = drilled.cluster.client()
     api.pause("analyse_videos")
     drill.begin()
-    until(lambda: drilled._looked(drill.chain) or _all_fetched(drilled))
-    environment = drilled.cluster.environment("worker-cpu")
-    plan = f"import sys; from humannet_ops.stages import execution as e; [print(s['shard_id']) for s in e.plan(sys.argv[1], {time.strftime('%Y-%m-%d', time.gmtime())!r}, e.person())]"
+    until(lambda: _all_fetched(drilled))
+    today = time.strftime("%Y-%m-%d", time.gmtime())
     drill.harmed_at = time.time()
     for stage in ("deduplicate_exact", "analyse"):
-        planner = {
-            **environment,
-            "HUMANNET_CATALOG_URL": drilled.cluster.environment("worker-crawl")["HUMANNET_CATALOG_URL"],
-        }
-        shards = subprocess.run(
-            [sys.executable, "-c", plan, stage], env=planner, capture_output=True, text=True, check=True
-        )
-        for shard in shards.stdout.split():
-            both = [
-                subprocess.Popen([sys.executable, "-c", RUN_SHARD, shard], env=environment, stdout=subprocess.PIPE)
-                for _ in range(2)
-            ]
+        plan = [sys.executable, "-c", PLAN, stage, today]
+        shards = subprocess.run(plan, env=planner, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        assert shards
+        for shard in shards:
+            both = [subprocess.Popen([sys.executable, "-c", RUN_SHARD, shard], env=worker) for _ in range(2)]
             assert [run.wait(timeout=300) for run in both] == [0, 0]
     api.unpause("analyse_videos")
     drill.chain = drilled.crawl()

@@ -92,7 +92,11 @@ CATALOG = """
 
 
 def catalog(home: Path, environment: dict[str, str]) -> list[dict]:
-    rows = ask(home, CATALOG, environment)
+    return without_places(ask(home, CATALOG, environment))
+
+
+def without_places(rows: list[dict]) -> list[dict]:
+    """The catalog's rows, with artifacts named by their content and not by the store that has them."""
     for row in rows:
         row["artifacts"] = [uri.rsplit("/", 1)[-1] for uri in (row["artifacts"] or "").split()]
     return rows
@@ -218,3 +222,45 @@ def test_kill_9_then_run_again_gives_the_same_catalog(kills, undisturbed, videos
     assert status == 0, output
     assert catalog(tmp_path, environment) == expected
     assert ours(tmp_path) == []
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., str]]:
+    """A function that runs `humannet cluster ...`; whatever it started is stopped afterwards."""
+
+    def humannet(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [HUMANNET, "cluster", *arguments],
+            env=environment | {"HUMANNET_HOME": str(tmp_path), "SHARD_SECONDS": "30"},
+            capture_output=True,
+            text=True,
+            timeout=RUN_WITHIN_S,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    yield humannet
+    humannet("down")
+    assert ours(tmp_path) == []
+
+
+def test_the_cluster_spreads_the_work_over_its_queues_and_ends_in_the_same_catalog(
+    cluster, undisturbed, videos, environment
+) -> None:
+    _, _, expected = undisturbed
+    cluster("up")
+    told = cluster("run", "--videos", videos)
+    assert "Using the cluster that is up" in told
+    assert "6 in = 2 kept + 2 rejected + 2 failed" in told
+
+    def asked(statement: str) -> list[dict]:
+        return json.loads(cluster("exec", "api-server", "humannet", "sql", "--format", "json", statement))
+
+    assert without_places(asked(CATALOG)) == expected
+    runs = asked("select queue, stage, worker, dag_id, try_number from stage_runs")
+    assert {(run["queue"], run["stage"]) for run in runs} == {
+        ("crawl", "fetch"),
+        *(("cpu", stage) for stage in ("deduplicate_exact", "analyse", "deduplicate_near", "decide", "cut")),
+        *(("gpu", stage) for stage in ("detect", "annotate")),
+    }
+    assert "ok   store has no orphans" in cluster("exec", "api-server", "humannet", "doctor", "--store")
