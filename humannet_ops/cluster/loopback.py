@@ -49,8 +49,9 @@ def variables(home: Path, ports: dict[str, int]) -> dict[str, str]:
         "API_URL": f"http://{HOST}:{ports['api']}",
         "PUBLIC_URL": f"http://{HOST}:{ports['api']}",
         "STATSD_ON": "False",
-        "HUMANNET_HOME": str(home),
-        "HUMANNET_MODELS_DIR": str(settings().models),
+        "STATE": str(home),
+        "MODELS": str(settings().models),
+        "SCRATCH": str(home / "scratch"),
         "LOGS": str(home / "logs" / "tasks"),
         "REPOSITORY": str(REPOSITORY),
         "MODEL_SOCKET": str(postgres.socket_directory(home) / "models.sock"),  # a short path, as Postgres needs one

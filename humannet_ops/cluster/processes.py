@@ -117,6 +117,7 @@ def start(home: Path, say: Say) -> Cluster:
     try:
         loopback.make_secrets(home)
         cluster = Cluster(home, loopback.choose_ports(home))
+        (home / "scratch").mkdir(exist_ok=True, mode=0o700)
         postgres.private_folder(Path(cluster.variables["MODEL_SOCKET"]).parent)
         say("Starting both Postgres, Redis and the object store")
         for name in servers.SERVERS:
