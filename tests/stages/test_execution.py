@@ -15,7 +15,7 @@ import pytest
 from humannet_ops.catalog import reading
 from humannet_ops.settings import settings
 from humannet_ops.stages import execution
-from humannet_ops.storage import FolderStore, StoreError, open_store, open_store
+from humannet_ops.storage import FolderStore, StoreError, open_store
 
 CLIPS = {
     "walk.mp4": "exo/exo_sports2d_jump_walk_vp9.mp4",
