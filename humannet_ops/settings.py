@@ -54,7 +54,9 @@ class Settings(BaseSettings):
     llm_url: str = Field("", description="An OpenAI-compatible endpoint, like http://host:8000/v1. Empty: none.")
     llm_model: str = Field("", description="The model that the endpoint is asked for.")
     llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")
-    device: str = Field("auto", description="auto, cpu or cuda:N.")
+    device: str = Field(
+        "auto", description="auto, cpu, cuda or cuda:N. The model server takes every GPU for auto and cuda."
+    )
     batch: int = Field(
         32, ge=1, le=1024, description="Frames that detect hands over at once; models halve it where memory is short."
     )

@@ -34,8 +34,9 @@ def serve(
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="The metrics' address.")] = "127.0.0.1",
 ) -> None:
-    """Keep the detectors' models open and work for all tasks of this machine. One process a GPU (HUMANNET_DEVICE)."""
+    """Keep the detectors' models open, on every GPU that HUMANNET_DEVICE means, and work for this machine's tasks."""
     from humannet_ops.detectors import wire
+    from humannet_ops.detectors.device import chosen
     from humannet_ops.detectors.factory import open_detector
     from humannet_ops.detectors.server import ON_CPU, ModelServer, warm_up
     from humannet_ops.detectors.spread import Spread
@@ -51,17 +52,22 @@ def serve(
         mark = wire.fingerprint(lock)
         try:
             on_cpu = [role for role in ROLES if lock[role].backend in ON_CPU]
-            detectors: dict[str, Detector] = {role: open_detector(role, lock, config) for role in ROLES}
-            for role in on_cpu:
-                others = [open_detector(role, lock, config) for _ in range(config.threads - 1)]
-                detectors[role] = Spread([detectors[role], *others])
-            warm_up(detectors)
-            lanes = {role: role if role in on_cpu else "device" for role in ROLES}
-            server = ModelServer(detectors, lanes, mark)
+            lanes: dict[str, dict[str, Detector]] = {
+                role: {role: Spread([open_detector(role, lock, config) for _ in range(config.threads)])}
+                for role in on_cpu
+            }
+            for device in chosen(config.device):
+                there = config.model_copy(update={"device": device})
+                lanes[device] = {role: open_detector(role, lock, there) for role in ROLES if role not in on_cpu}
+            warm_up(detector for detectors in lanes.values() for detector in detectors.values())
+            server = ModelServer(lanes, mark)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: server.end())
             said = "" if metrics_port is None else f", metrics at {_export(server, metrics_host, metrics_port)}"
-            models = ", ".join(f"{role}: {detector.release}" for role, detector in detectors.items())
+            models = "; ".join(
+                f"{lane}: {', '.join(f'{role} {detector.release}' for role, detector in detectors.items())}"
+                for lane, detectors in lanes.items()
+            )
             with server.listening(place):
                 print(f"Serving {models} at {place}{said}", flush=True)
                 server.wait()
@@ -96,29 +102,32 @@ class Exporter:
 
         from humannet_ops.metrics import machine
 
-        of_role = ("role", "model")
+        of_role = ("role", "model", "lane")
         batches = CounterMetricFamily("humannet_model_batches", "Batches done.", labels=of_role)
         frames = CounterMetricFamily("humannet_model_frames", "Frames done.", labels=of_role)
         busy = CounterMetricFamily("humannet_model_busy_seconds", "Seconds of work on batches.", labels=of_role)
         halvings = CounterMetricFamily("humannet_model_oom_halvings", "Batches halved: memory full.", labels=of_role)
         size = GaugeMetricFamily("humannet_model_batch_size", "Frames a batch may have now.", labels=of_role)
-        for role, tally in self._server.tallies.items():
-            labels = (role, tally.release)
+        each = [(lane, role, tally) for lane in self._server.lanes for role, tally in lane.tallies.items()]
+        for lane, role, tally in each:
+            labels = (role, tally.release, lane.name)
             batches.add_metric(labels, tally.batches)
             frames.add_metric(labels, tally.frames)
             busy.add_metric(labels, tally.busy_s)
-            if (own := getattr(self._server.detectors[role], "batches", None)) is not None:
+            if (own := getattr(lane.detectors[role], "batches", None)) is not None:
                 halvings.add_metric(labels, own.halvings)
                 size.add_metric(labels, own.size)
         waiting = GaugeMetricFamily("humannet_model_queue_length", "Batches that wait.", labels=("lane",))
-        for name, lane in self._server.lanes.items():
-            waiting.add_metric((name,), lane.jobs.qsize())
+        for lane in self._server.lanes:
+            waiting.add_metric((lane.name,), lane.jobs.qsize())
         yield from (batches, frames, busy, halvings, size, waiting)
-        ratio = GaugeMetricFamily("humannet_gpu_busy_ratio", "Share of the last moment in which kernels ran.",
-                                  labels=("gpu", "device"))  # fmt: skip
-        used = GaugeMetricFamily("humannet_gpu_memory_used_bytes", "Bytes of GPU memory in use.",
-                                 labels=("gpu", "device"))  # fmt: skip
-        for row in machine.gpus():
-            ratio.add_metric((row["gpu"], row["device"]), row["busy"])
-            used.add_metric((row["gpu"], row["device"]), row["used"])
-        yield from (ratio, used)
+        gpus = list(machine.gpus())
+        for name, meaning, column in (
+            ("busy_ratio", "Share of the last moment in which kernels ran.", "busy"),
+            ("memory_used_bytes", "Bytes of GPU memory in use.", "used"),
+            ("memory_size_bytes", "Bytes of GPU memory.", "size"),
+        ):
+            metric = GaugeMetricFamily(f"humannet_gpu_{name}", meaning, labels=("gpu", "device"))
+            for row in gpus:
+                metric.add_metric((row["gpu"], row["device"]), row[column])
+            yield metric

@@ -1,4 +1,4 @@
-"""What went wrong on a GPU: its memory is full, or it is gone."""
+"""Which GPUs there are, and what went wrong on one: its memory is full, or it is gone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ _FULL = ("out of memory", "failed to allocate memory", "memory_allocation", "sta
 _LOST = ("cuda error", "cuda failure", "cudnn_status", "cudnn failure", "cublas_status", "cublas failure", "cuda_error")
 _LOST_OR_NONE = ("no cuda gpus are available", "no cuda-capable device", "driver is insufficient", "nvml")
 PROBE_S = 120
+
+
+def chosen(device: str) -> list[str]:
+    """Return the devices that a setting means: every GPU for ``auto`` and ``cuda``, where torch sees any."""
+    if device not in ("auto", "cuda") or find_spec("torch") is None:
+        return [device]
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or [device]
 
 
 def _says(error: BaseException, words: tuple[str, ...]) -> bool:

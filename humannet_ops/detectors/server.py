@@ -1,8 +1,8 @@
 """The model server: keeps detectors open, and works on the frames that workers hand over, batch by batch.
 
-Models that compute on the device share one lane, so that one batch is on it at a time. MediaPipe's two compute on the
-CPU: each has a lane of its own, and as many copies as HUMANNET_THREADS. A lane's queue is bounded: who finds it full
-waits.
+Each GPU has a copy of the models that compute on it, and a lane, so that one batch is on it at a time; a batch goes to
+the lane where the fewest are. MediaPipe's two compute on the CPU: each has a lane of its own, and as many copies as
+HUMANNET_THREADS. A lane's queue is bounded: who finds it full waits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ ON_CPU = ("mediapipe_hands", "mediapipe_faces")
 
 @dataclass(slots=True)
 class Tally:
-    """What one role's detector did since the server started."""
+    """What one detector did since the server started."""
 
     release: str
     batches: int = 0
@@ -60,11 +60,17 @@ class _Job:
 class _Lane:
     """A thread that runs some roles' detectors, one batch at a time."""
 
-    def __init__(self, server: ModelServer, name: str) -> None:
-        self.name, self.jobs = name, queue.Queue[_Job](QUEUE)
+    def __init__(self, server: ModelServer, name: str, detectors: Mapping[str, Detector]) -> None:
+        self.name, self.detectors, self.jobs = name, detectors, queue.Queue[_Job](QUEUE)
+        self.tallies = {role: Tally(detector.release) for role, detector in detectors.items()}
         self.since: float | None = None
         self._server = server
         threading.Thread(target=self._run, name=f"lane-{name}", daemon=True).start()
+
+    @property
+    def load(self) -> int:
+        """Batches that wait or are worked on."""
+        return self.jobs.qsize() + (self.since is not None)
 
     def _run(self) -> None:
         # no name here may hold the last job: its frames are memory of a client that may be gone
@@ -75,7 +81,7 @@ class _Lane:
         """Work on one batch; return whether this lane can go on."""
         started = self.since = time.monotonic()
         try:
-            found = self._server.detectors[job.role].detect(job.frames)
+            found = self.detectors[job.role].detect(job.frames)
         except DeviceLost as error:
             self._server.end(error)
             return False
@@ -83,7 +89,7 @@ class _Lane:
             logger.exception("%s", job.role)
             job.done.set_exception(error)
         else:
-            tally = self._server.tallies[job.role]
+            tally = self.tallies[job.role]
             tally.batches, tally.frames = tally.batches + 1, tally.frames + len(job.frames)
             tally.busy_s += time.monotonic() - started
             job.done.set_result(found)
@@ -95,26 +101,25 @@ class ModelServer:
     """Serves opened detectors.
 
     Attributes:
-        detectors: Role -> its detector.
-        tallies: Role -> what it did.
-        lanes: Lane -> its thread and queue.
+        lanes: Its lanes, each with its detectors, what they did, and what waits.
     """
 
-    def __init__(self, detectors: Mapping[str, Detector], lanes: Mapping[str, str], fingerprint: str) -> None:
+    def __init__(self, lanes: Mapping[str, Mapping[str, Detector]], fingerprint: str) -> None:
         """Take over detectors.
 
         Args:
-            detectors: Role -> its detector.
-            lanes: Role -> the name of its lane.
+            lanes: Name of a lane -> role -> the detector that the lane runs. A role may be in several.
             fingerprint: As ``wire.fingerprint`` gave it when the models were opened.
         """
-        self.detectors = detectors
-        self.tallies = {role: Tally(detector.release) for role, detector in detectors.items()}
         self._fingerprint = fingerprint
         self._ended = threading.Event()
         self._cause: BaseException | None = None
-        self.lanes = {name: _Lane(self, name) for name in dict.fromkeys(lanes.values())}
-        self._lane_of = {role: self.lanes[name] for role, name in lanes.items()}
+        self.lanes = [_Lane(self, name, detectors) for name, detectors in lanes.items()]
+        self._lanes_of: dict[str, list[_Lane]] = {}
+        for lane in self.lanes:
+            for role in lane.detectors:
+                self._lanes_of.setdefault(role, []).append(lane)
+        self._releases = {role: at[0].detectors[role].release for role, at in self._lanes_of.items()}
 
     def end(self, cause: BaseException | None = None) -> None:
         """Make ``wait`` return; with a cause, raise it there."""
@@ -139,7 +144,7 @@ class ModelServer:
             DeviceLost: the device is gone, or a batch hangs: this process is of no use any more.
         """
         while not self._ended.wait(1.0):
-            for lane in self.lanes.values():
+            for lane in self.lanes:
                 if (since := lane.since) is not None and time.monotonic() - since > HANGS_S:
                     raise DeviceLost(f"a batch in the lane {lane.name} takes longer than {HANGS_S:.0f} s")
         if self._cause is not None:
@@ -159,8 +164,7 @@ class ModelServer:
             try:
                 hello, descriptor = wire.receive(link)
                 _close(descriptor)
-                mine = {role: tally.release for role, tally in self.tallies.items()}
-                wire.send(link, {"fingerprint": self._fingerprint, "releases": mine})
+                wire.send(link, {"fingerprint": self._fingerprint, "releases": self._releases})
                 if hello.get("fingerprint") != self._fingerprint:
                     logger.warning("a worker with other models or other code was refused")
                     return
@@ -179,23 +183,23 @@ class ModelServer:
 
     def _work(self, request: Mapping[str, Any], memory: mmap.mmap | None) -> dict[str, Any]:
         roles = request.get("roles")
-        if not isinstance(roles, list) or not roles or not all(role in self.detectors for role in map(str, roles)):
+        if not isinstance(roles, list) or not roles or not all(role in self._lanes_of for role in map(str, roles)):
             raise wire.ProtocolError(f"there are no roles {roles!r:.80}")
         if memory is None:
             raise wire.ProtocolError("frames were announced and no memory came")
         frames = wire.views(memory, request.get("shapes"))
         jobs = [_Job(role, frames) for role in roles]
         for job in jobs:
-            self._lane_of[job.role].jobs.put(job)
+            min(self._lanes_of[job.role], key=lambda lane: lane.load).jobs.put(job)
         try:
             return {"found": [wire.packed(job.done.result()) for job in jobs]}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
-def warm_up(detectors: Mapping[str, Detector]) -> None:
+def warm_up(detectors: Iterable[Detector]) -> None:
     """Let each model see a batch of black pictures: the first one allocates, compiles and chooses kernels."""
-    for detector in detectors.values():
+    for detector in detectors:
         detector.detect([np.zeros((360, 640, 3), np.uint8)] * 32)
 
 

@@ -1,10 +1,10 @@
 """A model server whose models are stand-ins: the process, the socket, the memory and the queues are the real ones.
 
-    python standin_server.py SOCKET [HELD]
+    python standin_server.py SOCKET HELD [GPUS]
 
 Its two roles see a frame's mean as a person's score, and its red as a hand's. What a frame's upper left pixel says is
 obeyed: RED 1 "the GPU is out of memory above two frames", 2 "CUDA fails", 3 "a bug". While the file HELD is
-there, a batch is not answered: HELD.busy appears and the batch waits until HELD is gone.
+there, a batch is not answered: HELD.busy_N appears, for GPU N, and the batch waits until HELD is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from humannet_ops.commands.serving import DEVICE_LOST
 from humannet_ops.detectors import wire
 from humannet_ops.detectors.batches import Batches
 from humannet_ops.detectors.lock import InstalledModel, ModelLock
-from humannet_ops.detectors.protocol import Frame
+from humannet_ops.detectors.protocol import Detector, Frame
 from humannet_ops.detectors.server import ModelServer
 from humannet_ops.domain.detection import Detection
 from humannet_ops.domain.outcome import DeviceLost
@@ -44,23 +44,22 @@ def expected(frames: Sequence[Frame]) -> list[list[list[Detection]]]:
 
 
 class Standin:
-    """One role's model."""
+    """One role's model on a GPU."""
 
-    on_the_device = threading.Lock()
-
-    def __init__(self, role: str, held: Path | None) -> None:
+    def __init__(self, role: str, gpu: int, on_the_gpu: threading.Lock, held: Path) -> None:
         self.release, self._place, self._held = f"{role}@1", ROLES.index(role), held
-        self.batches = Batches(self.release, "cuda:0", 4, self._run)
+        self._gpu, self._on_the_gpu = gpu, on_the_gpu
+        self.batches = Batches(self.release, f"cuda:{gpu}", 4, self._run)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Detection]]:
         return self.batches(frames)
 
     def _run(self, frames: Sequence[Frame]) -> list[list[Detection]]:
-        if not self.on_the_device.acquire(blocking=False):
-            raise AssertionError("two batches are on the device at once")
+        if not self._on_the_gpu.acquire(blocking=False):
+            raise AssertionError("two batches are on a GPU at once")
         try:
-            if self._held and self._held.exists():
-                self._held.with_suffix(".busy").touch()
+            if self._held.exists():
+                self._held.with_suffix(f".busy_{self._gpu}").touch()
                 while self._held.exists():
                     time.sleep(0.005)
             order = int(frames[0][0, 0, 0])
@@ -72,7 +71,7 @@ class Standin:
                 raise KeyError("a bug")
             return expected(frames)[self._place]
         finally:
-            self.on_the_device.release()
+            self._on_the_gpu.release()
 
 
 def out_of_memory() -> Exception:
@@ -85,9 +84,12 @@ def out_of_memory() -> Exception:
 
 
 def main() -> None:
-    held = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    detectors = {role: Standin(role, held) for role in ROLES}
-    server = ModelServer(detectors, dict.fromkeys(ROLES, "device"), wire.fingerprint(lock()))
+    held, gpus = Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    lanes: dict[str, dict[str, Detector]] = {}
+    for gpu in range(gpus):
+        on_the_gpu = threading.Lock()
+        lanes[f"cuda:{gpu}"] = {role: Standin(role, gpu, on_the_gpu, held) for role in ROLES}
+    server = ModelServer(lanes, wire.fingerprint(lock()))
     with server.listening(Path(sys.argv[1])):
         print("ready", flush=True)
         try:

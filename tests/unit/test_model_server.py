@@ -40,7 +40,7 @@ from humannet_ops.settings import Settings
 from humannet_ops.stages import registry
 from humannet_ops.stages.detect import ROLES
 
-Start = Callable[[], subprocess.Popen[str]]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def start(path: Path, held: Path) -> Iterator[Start]:
     """A function that starts a server and returns its process when it listens."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin() -> subprocess.Popen[str]:
-        command = [sys.executable, standin.__file__, str(path), str(held)]
+    def begin(gpus: int = 1) -> subprocess.Popen[str]:
+        command = [sys.executable, standin.__file__, str(path), str(held), str(gpus)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout is not None
@@ -107,7 +107,7 @@ def test_only_its_own_user_may_reach_it_and_only_one_server_has_a_socket(start: 
     first = start()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    second = subprocess.run([sys.executable, standin.__file__, str(path)], capture_output=True, text=True)
+    second = subprocess.run([sys.executable, standin.__file__, str(path), str(path)], capture_output=True, text=True)
     assert second.returncode
     assert "another model server listens at" in second.stderr
     first.kill()
@@ -127,7 +127,7 @@ def test_a_batch_that_a_killed_server_had_is_repeated_with_the_same_result(
     held.touch()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(remote.detect, frames)
-        wait_for(held.with_suffix(".busy"))
+        wait_for(held.with_suffix(".busy_0"))
         server.send_signal(signal.SIGKILL)
         server.wait()
         assert not asked.done()
@@ -146,6 +146,18 @@ def test_two_clients_share_the_device_and_get_their_own_answers(start: Start, pa
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(work, batches)) == [True, True]
+
+
+def test_every_gpu_of_the_machine_works_at_once(start: Start, path: Path, held: Path) -> None:
+    start(gpus=2)
+    held.touch()
+    frames = [pictures(5, seed) for seed in range(4)]
+    with ThreadPoolExecutor(len(frames)) as pool:
+        asked = [pool.submit(client(path).detect, each) for each in frames]
+        for gpu in range(2):
+            wait_for(held.with_suffix(f".busy_{gpu}"))
+        held.unlink()
+        assert [each.result(30) for each in asked] == [standin.expected(each) for each in frames]
 
 
 def test_a_server_of_other_models_is_refused_and_its_releases_are_named(start: Start, path: Path) -> None:
@@ -389,10 +401,8 @@ def test_batches_grow_again_when_the_memory_is_free_again() -> None:
         batches(frames)
 
 
-def test_frames_dealt_out_to_copies_come_back_in_their_order() -> None:
-    copies = [standin.Standin("person_detector", None) for _ in range(3)]
-    for copy in copies:
-        copy.on_the_device = threading.Lock()  # type: ignore[misc]
+def test_frames_dealt_out_to_copies_come_back_in_their_order(held: Path) -> None:
+    copies = [standin.Standin("person_detector", gpu, threading.Lock(), held) for gpu in range(3)]
     for count in (0, 1, 2, 7):
         frames = pictures(count) if count else []
         assert Spread(copies).detect(frames) == standin.expected(frames)[0]
@@ -432,7 +442,7 @@ def test_the_command_serves_the_installed_models(tmp_path: Path, setting: Callab
         try:
             assert server.stdout is not None
             said = server.stdout.readline()
-            assert re.match(r"Serving person_detector: \S+@\S+, hand_detector: .* metrics at http", said), said
+            assert re.match(r"Serving .*auto: person_detector \S+@\S+, .* metrics at http", said), said
             setting("model_socket", path)
             assert examined() == (True, f"answers at {path}, with this installation's models and code")
             there = open_detectors(ROLES, registry.models(), Settings(model_socket=str(path)))
@@ -443,10 +453,10 @@ def test_the_command_serves_the_installed_models(tmp_path: Path, setting: Callab
         finally:
             server.terminate()
         assert server.wait(30) == 0
-    assert re.search(r'humannet_model_batches_total\{model="[^"]+",role="person_detector"\} 1\.0', metrics)
-    assert re.search(r'humannet_model_frames_total\{model="[^"]+",role="hand_detector"\} 3\.0', metrics)
-    assert 'humannet_model_queue_length{lane="device"} 0.0' in metrics
-    assert re.search(r'humannet_model_batch_size\{model="[^"]+",role="restricted_content"\} 8\.0', metrics)
+    assert re.search(r'humannet_model_batches_total\{lane="auto",model="[^"]+",role="person_detector"\} 1\.0', metrics)
+    assert re.search(r'humannet_model_frames_total\{lane="hand_detector",model="[^"]+",role="\w+"\} 3\.0', metrics)
+    assert 'humannet_model_queue_length{lane="auto"} 0.0' in metrics
+    assert re.search(r'humannet_model_batch_size\{lane="auto",model="[^"]+",role="restricted_content"\} 8\.0', metrics)
     assert not path.exists()
     passed, finding = examined()
     assert not passed
@@ -470,7 +480,7 @@ def test_ultralytics_weights_see_the_same_in_the_server(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            assert server.stdout.readline().startswith("Serving person_detector: yolo@")
+            assert server.stdout.readline().find(": person_detector yolo@") > 0
             there = open_detectors(ROLES[:1], lock, Settings(model_socket=str(tmp_path / "socket"))).detect(frames)
         finally:
             server.terminate()
