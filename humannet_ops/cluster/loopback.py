@@ -19,7 +19,7 @@ from humannet_ops.settings import REPOSITORY, settings
 HOST = "127.0.0.1"
 # SeaweedFS is four servers in one program, each with a port for people and one for the others.
 PORTS = ("metadata", "catalog", "redis", "api", "store", "store_grpc", "master", "master_grpc", "volume", "volume_grpc",
-         "filer", "filer_grpc")  # fmt: skip
+         "filer", "filer_grpc", "model_metrics")  # fmt: skip
 
 
 def folder(home: Path) -> Path:
@@ -55,6 +55,9 @@ def variables(home: Path, ports: dict[str, int]) -> dict[str, str]:
         "LOGS": str(home / "logs" / "tasks"),
         "REPOSITORY": str(REPOSITORY),
         "MODEL_SOCKET": str(postgres.socket_directory(home) / "models.sock"),  # a short path, as Postgres needs one
+        "GPU_DEVICE": "auto",
+        "METRICS_HOST": HOST,
+        "MODEL_METRICS_PORT": str(ports["model_metrics"]),
         # worker-gpu is always started here: no other worker takes its queue
         "CPU_QUEUES": "cpu",
     }

@@ -206,9 +206,15 @@ def test_every_alert_says_what_to_do() -> None:
 
 def test_prometheus_and_grafana_are_wired() -> None:
     prometheus = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
-    assert targets["airflow"] == ["statsd-exporter:9102"]
-    assert targets["humannet"] == ["metrics:9101"]
+    jobs = {job.pop("job_name"): job for job in prometheus["scrape_configs"]}
+    assert jobs["airflow"]["static_configs"] == [{"targets": ["statsd-exporter:9102"]}]
+    assert jobs["humannet"]["static_configs"] == [{"targets": ["metrics:9101"]}]
+    # by name, so that no target is missed where no GPU is
+    (models,) = jobs["models"]["dns_sd_configs"]
+    assert models == {"names": ["model-server"], "type": "A", "port": 9103}
+    compose = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+    assert compose["model-server"]["command"][-1] == "${MODEL_METRICS_PORT:-9103}"
+    assert compose["model-server"]["networks"] == ["telemetry"]
     assert prometheus["rule_files"] == ["alerts.yml"]
     provisioning = MONITORING / "grafana" / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]

@@ -331,7 +331,8 @@ def test_who_reaches_whom(config: Config, services: dict[str, Config]) -> None:
         "init",
         "metrics",
     }
-    assert services["model-server"]["network_mode"] == "none"
+    # no worker reaches the model server but by its socket, and it reaches nothing but who reads its metrics
+    assert set(services["model-server"]["networks"]) == {"telemetry"}
     networks = config["networks"]
     assert {name for name, body in networks.items() if not body.get("internal")} == {"outside", "published"}
     assert networks["published"]["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
