@@ -154,9 +154,11 @@ def test_every_gpu_of_the_machine_works_at_once(start: Start, path: Path, held: 
     frames = [pictures(5, seed) for seed in range(4)]
     with ThreadPoolExecutor(len(frames)) as pool:
         asked = [pool.submit(client(path).detect, each) for each in frames]
-        for gpu in range(2):
-            wait_for(held.with_suffix(f".busy_{gpu}"))
-        held.unlink()
+        try:
+            for gpu in range(2):
+                wait_for(held.with_suffix(f".busy_{gpu}"))
+        finally:
+            held.unlink()
         assert [each.result(30) for each in asked] == [standin.expected(each) for each in frames]
 
 
