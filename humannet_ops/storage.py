@@ -133,7 +133,7 @@ class S3Store:
 
         parts = urlsplit(url)
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
-        self.client: Any = boto3.client("s3", endpoint_url=endpoint_url, config=_patient())
+        self.client: Any = boto3.session.Session().client("s3", endpoint_url=endpoint_url, config=_patient())
 
     def put(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
         """Upload (multipart where large) unless an object of that content is there."""
@@ -254,7 +254,7 @@ class BucketReader:
         import boto3
         from botocore import UNSIGNED
 
-        self.client: Any = boto3.client(
+        self.client: Any = boto3.session.Session().client(
             "s3", endpoint_url=endpoint_url, aws_access_key_id=access_key, aws_secret_access_key=secret_key,
             config=_patient(signature_version=UNSIGNED if anonymous else None),
         )  # fmt: skip
@@ -352,7 +352,7 @@ def answers(config: Settings | None = None) -> bool:
         signature_version=UNSIGNED, connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 1}
     )
     try:
-        boto3.client("s3", endpoint_url=config.s3_endpoint_url, config=hasty).head_bucket(Bucket=parts.netloc)
+        boto3.session.Session().client("s3", endpoint_url=config.s3_endpoint_url, config=hasty).head_bucket(Bucket=parts.netloc)
     except ClientError as error:
         return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) < 500
     except BotoCoreError:
