@@ -48,7 +48,7 @@ class Chain:
         """Begin with what runs now and what was just started."""
         self.api = api
         self.runs: dict[Name, FollowedRun] = {}
-        self._settled: set[Name] = set()
+        self.settled: set[Name] = set()
         for run in api.runs(states=("queued", "running")):
             self._see(run)
         for name in started:
@@ -64,9 +64,9 @@ class Chain:
         for run in self.api.runs(states=("queued", "running")):
             self._see(run)
         for name, followed in list(self.runs.items()):
-            if name not in self._settled:
+            if name not in self.settled:
                 self._refresh(name, followed)
-        return all(run.ended for run in self.runs.values()) and self._settled >= self.runs.keys()
+        return all(run.ended for run in self.runs.values()) and self.settled >= self.runs.keys()
 
     def is_stalled(self) -> bool:
         """Say whether the executor was handed tasks and runs none."""
@@ -87,7 +87,7 @@ class Chain:
         run.state, run.partition_key = now["state"], now["partition_key"]
         run.tasks = self.api.tasks(*name)
         if run.ended and self._followed(run):
-            self._settled.add(name)
+            self.settled.add(name)
 
     def _followed(self, run: FollowedRun) -> bool:
         """Say whether each crawl day that a run announced has a run of the legs that follow.

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +131,7 @@ class Drilled:
     def follow(self, chain: Chain) -> None:
         """Return when all has ended and nothing is due; what single tasks left over is taken up as every hour."""
         for _ in range(5):
-            until(lambda: self._looked(chain))
+            until(lambda: self._looked(chain), told=lambda: unsettled(chain))
             due = self.ask_as("api-server", "sql", "--format", "csv", DUE)
             days = re.findall(r"\d{4}-\d\d-\d\d", due)
             if not days:
@@ -165,9 +166,18 @@ DUE = """
 """
 
 
-def until(ready: Any, within_s: float = 500, pause_s: float = 0.2) -> None:
+def unsettled(chain: Chain) -> str:
+    """Say which runs have not ended, or are not followed by what they announced, and how their tasks are."""
+    return "\n".join(
+        f"{run.dag_id} {run.run_id} of {run.partition_key}: {run.state}, {run.counts()}"
+        for name, run in chain.runs.items()
+        if name not in chain.settled
+    )
+
+
+def until(ready: Any, within_s: float = 500, pause_s: float = 0.2, told: Callable[[], str] = str) -> None:
     """Ask until something is so; the time is over when the test shall say what it waited for."""
     deadline = time.monotonic() + within_s
     while not ready():
-        assert time.monotonic() < deadline, f"not within {within_s} s"
+        assert time.monotonic() < deadline, f"not within {within_s} s\n{told()}"
         time.sleep(pause_s)

@@ -41,8 +41,8 @@ def store_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 
 
 @pytest.fixture(scope="module")
-def drilled(store_proxy: tuple[Path, Proxy], samples: Path) -> Iterator[Drilled]:
-    """A cluster that is up, with an empty folder to crawl."""
+def drilled(store_proxy: tuple[Path, Proxy], samples: Path, request: pytest.FixtureRequest) -> Iterator[Drilled]:
+    """A cluster that is up, with an empty folder to crawl. After a failure what it left stays to be looked at."""
     home, proxy = store_proxy
     environment = {
         **os.environ, **QUICK, "HUMANNET_HOME": str(home), "HUMANNET_MODELS_DIR": str(settings().models),
@@ -57,7 +57,8 @@ def drilled(store_proxy: tuple[Path, Proxy], samples: Path) -> Iterator[Drilled]
             yield made
         finally:
             made.humannet("cluster", "down")
-    shutil.rmtree(home)
+    if not request.session.testsfailed:
+        shutil.rmtree(home)
 
 
 @contextmanager
@@ -78,7 +79,7 @@ class Drill:
 
     def __init__(self, drilled: Drilled, name: str) -> None:
         self.drilled, self.name = drilled, name
-        self.harmed_at = 0.0
+        self.harmed_at = self.mended_at = 0.0
 
     def begin(self, videos: int = 4) -> None:
         self.drilled.add_videos(videos)
@@ -90,8 +91,10 @@ class Drill:
         until(lambda: self.drilled.number(running), pause_s=0.02)
 
     def harm(self, do: Callable[[], object]) -> None:
+        """Do harm; it is over when ``do`` returns, or goes on."""
         self.harmed_at = time.time()
         do()
+        self.mended_at = time.time()
 
     def since(self) -> float:
         """Seconds since the harm."""
@@ -99,14 +102,20 @@ class Drill:
 
     def end(self, record: Callable[..., None]) -> None:
         """Follow to the end and judge."""
+        until(lambda: self.drilled.cluster.fallen() == [])
+        back_s = time.time() - self.mended_at
         self.drilled.follow(self.chain)
-        record(self.name, **judged(self.drilled, self.harmed_at))
+        cost = judged(self.drilled, self.harmed_at, self.mended_at)
+        record(self.name, **{**cost, "recovery_s": max(back_s, cost["recovery_s"])})
 
 
 # What a harm met: the shards that were worked on at its moment, those that failed after it, and what was tried again.
-# They are over it when the last of their subjects has its outcome, whoever recorded it.
+# They are over it when the last of their subjects has its outcome, whoever recorded it. What had not begun yet is over
+# it when anything has an outcome again.
 RECOVERED = """
-    SELECT extract(epoch FROM max(o.recorded_at)) - {harmed_at} AS seconds
+    SELECT extract(epoch FROM greatest(
+        max(o.recorded_at), (SELECT min(recorded_at) FROM outcomes WHERE recorded_at > to_timestamp({mended_at}))
+    )) - {mended_at} AS seconds
     FROM stage_runs r
     JOIN shard_subjects s USING (shard_id)
     JOIN outcomes o ON o.stage = r.stage AND o.stage_version = r.stage_version AND o.subject_id = s.subject_id
@@ -116,9 +125,9 @@ RECOVERED = """
 """
 
 
-def judged(drilled: Drilled, harmed_at: float) -> dict[str, float]:
+def judged(drilled: Drilled, harmed_at: float, mended_at: float) -> dict[str, float]:
     """Ask the catalog and the store what a drill lost and doubled, and how long it took until what it met was done."""
-    recovered = drilled.rows(RECOVERED.format(harmed_at=harmed_at))[0]["seconds"]
+    recovered = drilled.rows(RECOVERED.format(harmed_at=harmed_at, mended_at=mended_at))[0]["seconds"]
     doctor = drilled.ask_as("api-server", "doctor", "--store", status=None)
     missing, orphans = (
         int(re.search(pattern, doctor)[1])  # type: ignore[index]
@@ -131,7 +140,7 @@ def judged(drilled: Drilled, harmed_at: float) -> dict[str, float]:
     )
     unseen = len(list(drilled.videos.iterdir())) - drilled.number("SELECT count(*) FROM v_videos")
     return {
-        "recovery_s": max(0.0, float(recovered or 0)),
+        "recovery_s": float(recovered or 0),
         "lost": pending + failed + missing + unseen,
         "duplicated": twice + orphans,
     }
@@ -224,18 +233,20 @@ def test_disk_full(drill: Drill, record_drill) -> None:
     if not os.path.ismount(scratch):
         pytest.skip("a small file system for the scratch folder takes the right to mount one")
     filler = scratch / "filler"
+    noticed = """
+        SELECT (SELECT count(*) FROM task_failures WHERE error LIKE '%space left%')
+             + (SELECT count(*) FROM outcomes WHERE reason = 'disk_full')
+    """
 
     def fill() -> None:
         with suppress(OSError), filler.open("wb") as stream:
             while True:
                 stream.write(bytes(1 << 20))
+        until(lambda: drill.drilled.number(noticed))
+        filler.unlink()
 
     drill.begin()
     drill.harm(fill)
-    full = "SELECT count(*) FROM task_failures WHERE error LIKE '%space left%'"
-    recorded = "SELECT count(*) FROM outcomes WHERE reason = 'disk_full'"
-    until(lambda: drill.drilled.number(full) + drill.drilled.number(recorded))
-    filler.unlink()
     drill.end(record_drill)
 
 
@@ -275,7 +286,7 @@ def test_same_shard_twice_at_once(drill: Drill, record_drill) -> None:
     drill.begin()
     until(lambda: _all_fetched(drilled))
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    drill.harmed_at = time.time()
+    drill.harmed_at = drill.mended_at = time.time()
     for stage in ("deduplicate_exact", "analyse"):
         plan = [sys.executable, "-c", PLAN, stage, today]
         shards = subprocess.run(plan, env=planner, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
@@ -300,17 +311,19 @@ def test_fifty_random_kills(drill: Drill, record_drill) -> None:
     """Any process of the cluster but the one that starts them again, at any moment."""
     drilled = drill.drilled
     chance = random.Random(20261123)
+
+    def kill_fifty() -> None:
+        killed = 0
+        while killed < 50:
+            supervisor = components.find(drilled.place, "supervisor")
+            assert supervisor is not None
+            candidates = [process for process in components.marked(drilled.place) if process.pid != supervisor.pid]
+            candidates += [process for name in servers.DATABASES for process in postgres.servers(drilled.place / name)]
+            with suppress(psutil.Error):
+                chance.choice(candidates).kill()
+                killed += 1
+            time.sleep(chance.uniform(0.2, 2.0))
+
     drill.begin(8)
-    killed = 0
-    while killed < 50:
-        supervisor = components.find(drilled.place, "supervisor")
-        assert supervisor is not None
-        candidates = [process for process in components.marked(drilled.place) if process.pid != supervisor.pid]
-        candidates += [process for name in servers.DATABASES for process in postgres.servers(drilled.place / name)]
-        with suppress(psutil.Error):
-            chance.choice(candidates).kill()
-            killed += 1
-            drill.harmed_at = time.time()  # the last one counts
-        time.sleep(chance.uniform(0.2, 2.0))
-    until(lambda: drilled.cluster.fallen() == [])
+    drill.harm(kill_fifty)
     drill.end(record_drill)
