@@ -352,7 +352,8 @@ def answers(config: Settings | None = None) -> bool:
         signature_version=UNSIGNED, connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 1}
     )
     try:
-        boto3.session.Session().client("s3", endpoint_url=config.s3_endpoint_url, config=hasty).head_bucket(Bucket=parts.netloc)
+        client = boto3.session.Session().client("s3", endpoint_url=config.s3_endpoint_url, config=hasty)
+        client.head_bucket(Bucket=parts.netloc)
     except ClientError as error:
         return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) < 500
     except BotoCoreError:
