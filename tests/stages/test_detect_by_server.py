@@ -32,7 +32,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_settings: Call
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("Serving person_detector: ")
+        assert process.stdout.readline().startswith("Serving ")
         return process
 
     yield begin
