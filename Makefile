@@ -62,6 +62,15 @@ compose-check: install-test install-cluster ## Check docker-compose.yml: the spe
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pytest --quiet tests/unit/test_compose.py tests/unit/test_make_env.py
 
+CHART := airflow --repo https://airflow.apache.org --version 1.22.0
+.PHONY: helm-check
+helm-check: install-test ## Check infra/helm: by helm and the chart, where they are to be had; else by the names of the chart
+	@if command -v helm >/dev/null && helm show chart $(CHART) >/dev/null; then \
+	  helm template humannet $(CHART) --values infra/helm/values.yaml >/dev/null && echo "helm template: the chart takes the values"; \
+	else echo "helm or the chart's repository is not to be had here: not rendered, only compared"; fi
+	$(BIN)/check-jsonschema --schemafile infra/helm/used.schema.json infra/helm/values.yaml
+	$(BIN)/python -m pytest --quiet tests/unit/test_helm.py
+
 .PHONY: install
 install: $(INSTALLED) ## Make .venv from the locked requirements
 
