@@ -22,6 +22,8 @@ SUPERVISOR = "supervisor"
 # Of the compose file's profiles, those whose services run here: the queue `gpu` has its worker also without a GPU.
 PROFILES = frozenset({"gpu"})
 _HEALTHY_WITHIN_S = 300.0
+_LOOK_S = 2.0
+_HUNG_S = 10.0
 _ADMIN = "admin"
 
 
@@ -151,8 +153,9 @@ def stop(home: Path) -> None:
 def supervise(cluster: Cluster, say: Say) -> None:
     """Start again what ends, for ever, with Docker's back-off: 0.1 s, doubled each time, at most a minute.
 
-    Ten seconds of running count as well again.
+    Ten seconds of running count as well again. A server that hangs is started again too, as a liveness probe would do.
     """
+    hung = _Hung(cluster)
     waits: dict[str, float] = {}
     due: dict[str, float] = {}
     started: dict[str, float] = {}
@@ -170,7 +173,31 @@ def supervise(cluster: Cluster, say: Say) -> None:
             started[name] = now
             with suppress(PlatformError):  # told in its log; it has fallen again then
                 cluster.start(name)
+        for name in hung.look():
+            say(f"{name} hangs: starting it again")
+            with suppress(PlatformError):
+                cluster.start(name)
         time.sleep(0.1)
+
+
+class _Hung:
+    """Looks now and then which servers hang: a while on end, for a recovery that begins looks the same for a moment."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._seen = cluster, 0.0
+        self._since: dict[str, float] = {}
+
+    def look(self) -> list[str]:
+        now = time.monotonic()
+        if now - self._seen < _LOOK_S:
+            return []
+        self._seen = now
+        for name in servers.SERVERS:
+            if servers.is_hung(self._cluster.home, name, self._cluster.ports):
+                self._since.setdefault(name, now)
+            else:
+                self._since.pop(name, None)
+        return [name for name, since in self._since.items() if now - since >= _HUNG_S]
 
 
 def is_up(home: Path) -> bool:

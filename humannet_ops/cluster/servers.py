@@ -65,6 +65,11 @@ def is_running(home: Path, name: str) -> bool:
     return components.find(home, name) is not None
 
 
+def is_hung(home: Path, name: str, ports: Mapping[str, int]) -> bool:
+    """Say whether a server's process is there and of no use."""
+    return name in DATABASES and postgres.is_hung(home / name, ports[name])
+
+
 def program(name: str) -> str:
     """Return the path of a program that came with the Python packages.
 

@@ -76,7 +76,9 @@ def serve(home: Path, port: int | None = None) -> None:
     home = home.resolve()
     if is_running(home, port):
         return
-    stop(home)  # backends of a killed postmaster hold its shared memory: a new one refuses to start beside them
+    # Backends of a killed postmaster hold its shared memory: a new one refuses to start beside them. And one that hangs
+    # does not end for being asked.
+    stop(home, patience_s=0 if is_hung(home, port) else 30)
     _initialise(home)
     private_folder(socket_directory(home))
     _forget_locks(home)
@@ -91,8 +93,35 @@ def is_running(home: Path, port: int | None = None) -> bool:
     return components.find(home, COMPONENT) is not None and _answers(home, port)
 
 
-def stop(home: Path) -> None:
-    """End the server and every backend of this home; returns when none is left."""
+def is_hung(home: Path, port: int | None = None) -> bool:
+    """Say whether the server runs, answers nobody, and will not.
+
+    PostgreSQL 18.4 does not notice when its startup process is killed in crash recovery: it stays "in recovery mode",
+    and nobody recovers. While one does, however long it takes, there is a startup process.
+    """
+    from humannet_ops.local import components
+
+    if components.find(home.resolve(), COMPONENT) is None or _answers(home, port):
+        return False
+    return not any(_title(process).startswith("postgres: startup") for process in servers(home))
+
+
+def _title(process: psutil.Process) -> str:
+    import psutil
+
+    try:
+        return (process.cmdline() or [""])[0]
+    except psutil.Error:
+        return ""
+
+
+def stop(home: Path, patience_s: float = 30) -> None:
+    """End the server and every backend of this home; returns when none is left.
+
+    Args:
+        home: Whose server.
+        patience_s: How long it may take to end orderly, in seconds; then it is killed.
+    """
     import signal
 
     import psutil
@@ -104,7 +133,7 @@ def stop(home: Path) -> None:
     if postmaster is not None:
         with suppress(psutil.Error):
             postmaster.send_signal(signal.SIGINT)  # "fast": sessions are ended, data is flushed
-        components.wait(processes, 30)
+        components.wait(processes, patience_s)
     components.end(list(servers(home)), patience_s=5)
     components.forget(home, COMPONENT)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from cluster_home import QUICK, Drilled, Unanswered, until
+from interrupted_recovery import interrupt_recovery
 from proxy import Proxy
 
 from humannet_ops.cluster import loopback, servers
@@ -171,6 +172,14 @@ def test_a_killed_part_comes_back_and_the_way_goes_on(drill: Drill, victim: str,
     drill.harm(lambda: drill.drilled.kill(victim))
     drill.end(record_drill)
     assert drill.drilled.cluster.fallen() == []
+
+
+def test_catalog_killed_in_its_recovery(drill: Drill, record_drill) -> None:
+    drill.begin()
+    drill.when_running("analyse")
+    drilled = drill.drilled
+    drill.harm(lambda: interrupt_recovery(drilled.place / "catalog", drilled.cluster.ports["catalog"]))
+    drill.end(record_drill)
 
 
 def test_store_answers_500(drill: Drill, store_proxy: tuple[Path, Proxy], record_drill) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from interrupted_recovery import interrupt_recovery
 
 from humannet_ops.local import postgres
 from humannet_ops.local.components import PlatformError
@@ -29,6 +30,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
         run((home, port), name, PASSWORDS)
     yield home, port
     postgres.stop(home)
+
+
+def test_a_server_whose_recovery_was_killed_hangs_and_is_started_again(tmp_path: Path) -> None:
+    postgres.serve(tmp_path)
+    try:
+        assert not postgres.is_hung(tmp_path)
+        interrupt_recovery(tmp_path)
+        assert postgres.is_hung(tmp_path)
+        postgres.serve(tmp_path)
+        assert postgres.is_running(tmp_path)
+    finally:
+        postgres.stop(tmp_path)
 
 
 def run(server: tuple[Path, int], name: str, passwords: dict[str, str]) -> None:
