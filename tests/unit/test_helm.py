@@ -19,6 +19,8 @@ FOLDER = REPOSITORY / "infra" / "helm"
 Values = dict[str, Any]
 # Of the settings in infra/cluster.env, what is otherwise here, and why.
 OTHERWISE = {
+    # the chart sets it, to `airflowHome`; twice, and an apply by the server is refused
+    "AIRFLOW_HOME": None,
     # the chart names its Service after the release
     "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://humannet-api-server:8080/execution/",
     # the chart mounts a volume there, and each task's log goes to a bucket when it ends
@@ -56,6 +58,23 @@ def manifests() -> dict[tuple[str, str], Any]:
 
 def sets(values: Values) -> dict[str, Values]:
     return {each["name"]: each for each in values["workers"]["celery"]["sets"]}
+
+
+def pods(values: Values) -> dict[str, Values]:
+    """What the values say of a pod, by the name of compose's service."""
+    airflow = {"api-server": "apiServer", "scheduler": "scheduler", "dag-processor": "dagProcessor"}
+    found = {service: values[key] for service, key in {**airflow, "triggerer": "triggerer"}.items()}
+    return {**found, **{f"worker-{name}": each for name, each in sets(values).items()}}
+
+
+def model_server(values: Values) -> Values:
+    found: Values = {each["name"]: each for each in sets(values)["gpu"]["extraInitContainers"]}["model-server"]
+    return found
+
+
+def secret_of(variable: Values) -> str:
+    reference = variable["valueFrom"]["secretKeyRef"]
+    return f"{reference['name']}/{reference['key']}"
 
 
 def defaulted(text: str) -> str:
@@ -100,6 +119,7 @@ def test_the_settings_are_those_of_the_cluster(values: Values) -> None:
     }
     wanted = {name: value for name, value in {**wanted, **OTHERWISE}.items() if value is not None}
     assert {each["name"]: each["value"] for each in values["env"]} == wanted
+    assert values["airflowHome"] == "/var/lib/humannet/airflow"
 
 
 def test_every_queue_has_a_worker_set(values: Values) -> None:
@@ -125,7 +145,7 @@ def test_commands_are_composes(values: Values, compose: dict[str, Any], manifest
         "triggerer": values["triggerer"]["args"],
         "worker-crawl": sets(values)["crawl"]["args"],
         "worker-gpu": sets(values)["gpu"]["args"],
-        "model-server": sets(values)["gpu"]["extraContainers"][0]["args"],
+        "model-server": model_server(values)["args"],
         "init": container(manifests["Job", "humannet-init"])["command"],
         "metrics": container(manifests["Deployment", "metrics"])["command"],
     }
@@ -162,7 +182,11 @@ def test_each_asks_the_catalog_as_composes_service_does(
 
 def test_the_gpu_is_the_model_servers_and_comes_and_goes_with_the_work(values: Values) -> None:
     gpu = sets(values)["gpu"]
-    (server,) = gpu["extraContainers"]
+    server = model_server(values)
+    # a sidecar: there before the worker, and as long as it
+    assert server["restartPolicy"] == "Always"
+    assert gpu["extraInitContainers"][-1] == server
+    assert "exec" in server["startupProbe"]
     assert server["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert "nvidia.com/gpu" not in gpu["resources"]["limits"]
     sockets = [each["value"] for each in (*gpu["env"], *server["env"]) if each["name"] == "HUMANNET_MODEL_SOCKET"]
@@ -171,14 +195,88 @@ def test_the_gpu_is_the_model_servers_and_comes_and_goes_with_the_work(values: V
     for mounts in (gpu["extraVolumeMounts"], server["volumeMounts"]):
         assert {"name": "model-socket", "mountPath": "/run/humannet"} in mounts
     assert gpu["keda"]["minReplicaCount"] == 0
+    # an upgrade must not wait for a GPU that the pod it replaces still has
+    assert gpu["strategy"] == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}}
+
+
+def test_the_model_server_is_composes(values: Values, compose: dict[str, Any]) -> None:
+    told = {each["name"]: each["value"] for each in model_server(values)["env"]}
+    wanted = {name: defaulted(value) for name, value in compose["model-server"]["environment"].items()}
+    assert told == {**wanted, "HUMANNET_MODELS_DIR": "/var/lib/humannet/models"}
+    assert compose["model-server"]["healthcheck"]["test"][1:] == model_server(values)["startupProbe"]["exec"]["command"]
+
+
+def test_a_pool_is_as_large_as_its_workers_together(values: Values) -> None:
+    """KEDA counts what is queued, and what is queued is bounded by the pool: the slots of .env, as README says."""
+    readme = (FOLDER / "README.md").read_text()
+    for name, each in sets(values).items():
+        if "keda" in each:
+            concurrency = int(each["args"][each["args"].index("--concurrency") + 1])
+            slots = re.search(rf"\b{name.upper()}_SLOTS=(\d+)", readme)
+            assert slots
+            assert int(slots[1]) == each["keda"]["maxReplicaCount"] * concurrency
 
 
 def test_every_mount_has_its_volume(values: Values) -> None:
     for each in sets(values).values():
-        volumes = {volume["name"] for volume in each["extraVolumes"]}
-        for part in ({"volumeMounts": each["extraVolumeMounts"]}, *each.get("extraContainers", ()),
-                     *each["extraInitContainers"]):  # fmt: skip
-            assert {mount["name"] for mount in part["volumeMounts"]} <= volumes
+        volumes = {volume["name"] for volume in (*values["volumes"], *each["extraVolumes"])}
+        for mounts in (each["extraVolumeMounts"], *(part["volumeMounts"] for part in each["extraInitContainers"])):
+            assert {mount["name"] for mount in mounts} <= volumes
+            assert len({mount["mountPath"] for mount in mounts}) == len(mounts)
+    assert {mount["name"] for mount in values["volumeMounts"]} <= {volume["name"] for volume in values["volumes"]}
+
+
+def test_what_compose_lets_a_service_write_to_is_a_volume(values: Values, compose: dict[str, Any]) -> None:
+    """The root is read-only. A mount below another is made by root, so that AIRFLOW_HOME needs one of its own."""
+    shared = {mount["mountPath"] for mount in values["volumeMounts"]}
+    for service, pod in pods(values).items():
+        wanted = {each.split(":")[0] for each in compose[service]["tmpfs"]}
+        assert wanted <= shared, service
+        volumes = {each.split(":")[1] for each in compose[service]["volumes"] if not each.endswith(":ro")}
+        mounts = {mount["mountPath"] for mount in pod.get("extraVolumeMounts", ())} | shared
+        # logs: the chart's own volume
+        assert volumes - {"/var/lib/humannet/logs"} <= mounts, service
+    server = {mount["mountPath"] for mount in model_server(values)["volumeMounts"]}
+    assert {"/tmp", "/home/humannet", "/var/lib/humannet", "/run/humannet"} <= server
+
+
+def test_each_pod_has_the_secrets_of_composes_service(values: Values, compose: dict[str, Any]) -> None:
+    """The chart would give every pod all of Airflow's: that is off, and each names its own."""
+    assert not any(values["enableBuiltInSecretEnvVars"].values())
+    assert "secret" not in values
+    extra = {
+        # what writes or reads the logs in the bucket
+        **{name: {"AIRFLOW_CONN_LOGS"} for name in ("api-server", "triggerer", "worker-crawl")},
+        # and where KEDA looks for whom to ask
+        **{name: {"AIRFLOW_CONN_LOGS", "AIRFLOW_CONN_AIRFLOW_DB"} for name in ("worker-cpu", "worker-gpu")},
+    }
+    for service, pod in pods(values).items():
+        told = {each["name"]: secret_of(each) for each in pod["env"] if "valueFrom" in each}
+        wanted = {name for name, value in compose[service]["environment"].items() if ":?" in value}
+        # Airflow derives the second from the first; and the catalog's login is an address with a password in it
+        wanted -= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC", "HUMANNET_CATALOG_READER_URL"}
+        if "HUMANNET_CATALOG_URL" in wanted:
+            wanted = wanted - {"HUMANNET_CATALOG_URL"} | {"CATALOG_PASSWORD"}
+        assert set(told) == wanted | extra.get(service, set()), service
+        names = [each["name"] for each in (*values["env"], *pod["env"])]
+        assert len(set(names)) == len(names), service
+        if "AIRFLOW_CONN_AIRFLOW_DB" in told:
+            assert told["AIRFLOW_CONN_AIRFLOW_DB"] == "humannet-keda/connection"
+        waits = pod.get("waitForMigrations", values["workers"]["celery"]["waitForMigrations"])
+        assert bool(waits.get("enabled", True)) == ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in told), service
+        if waits.get("enabled", True):
+            assert list(map(secret_of, waits["env"])) == ["humannet-metadata/connection"]
+
+
+def test_no_pod_has_a_key_to_kubernetes(values: Values, manifests: Any) -> None:
+    assert values["rbac"] == {"create": False}
+    assert values["allowPodLaunching"] is False
+    airflow = [each for name, each in pods(values).items() if not name.startswith("worker-")]
+    for each in (*airflow, values["workers"]["celery"], values["redis"], values["pgbouncer"]):
+        assert each["serviceAccount"] == {"automountServiceAccountToken": False}
+    for (kind, name), each in manifests.items():
+        if kind in ("Job", "Deployment"):
+            assert each["spec"]["template"]["spec"]["automountServiceAccountToken"] is False, name
 
 
 def test_every_secret_is_made_by_the_readme_and_none_is_written_here(values: Values, manifests: Any) -> None:
@@ -188,13 +286,12 @@ def test_every_secret_is_made_by_the_readme_and_none_is_written_here(values: Val
     named |= {value for key, value in values["data"].items() if key.endswith("SecretName")}
     named |= {values["pgbouncer"]["configSecretName"], values["redis"]["passwordSecretName"]}
     text = (FOLDER / "values.yaml").read_text() + (FOLDER / "humannet.yaml").read_text()
-    named |= {each["secretName"] for each in values["secret"]}
+    named |= {values["pgbouncer"]["metricsExporterSidecar"]["statsSecretName"]}
     named |= set(re.findall(r"secret(?:KeyRef|Ref): \{name: ([\w-]+)", text))
     assert named == made
     for password in re.findall(r"://\w+:([^@\s]+)@", text):
         assert re.fullmatch(r"\$\(\w+\)", password), password
-    keys = {each["secretKey"] for each in values["secret"] if each["secretName"] == "humannet"}
-    keys |= set(re.findall(r"name: humannet, key: (\w+)", text))
+    keys = set(re.findall(r"name: humannet, key: (\w+)", text))
     keys |= set(re.findall(r"\$\((\w+)\)", text)) - {"CATALOG_PASSWORD"}
     make_env = (REPOSITORY / "infra" / "make-env").read_text()
     assert all(f'"{key}"' in make_env for key in keys)
@@ -203,17 +300,22 @@ def test_every_secret_is_made_by_the_readme_and_none_is_written_here(values: Val
 def test_images_are_composes_and_run_without_root(values: Values, compose: dict[str, Any], manifests: Any) -> None:
     images = {defaulted(service["image"]) for service in compose.values()} | {"humannet/worker:0.1.0"}
     found = {f"{each['repository']}:{each['tag']}" for each in (values["images"]["airflow"], values["images"]["redis"])}
-    found |= {part["image"] for each in sets(values).values() for part in each.get("extraContainers", ())}
     found |= {part["image"] for each in sets(values).values() for part in each["extraInitContainers"]}
     workloads = [each for (kind, _), each in manifests.items() if kind in ("Job", "Deployment")]
     found |= {container(each)["image"] for each in workloads}
     assert found <= images
     for pod in (
         values["securityContexts"]["pod"],
+        values["redis"]["securityContexts"]["pod"],
         *(each["spec"]["template"]["spec"]["securityContext"] for each in workloads),
     ):
         assert pod["runAsNonRoot"] is True
-    for part in (values["securityContexts"]["containers"], *(container(each)["securityContext"] for each in workloads)):
+    inits = [part for each in sets(values).values() for part in each["extraInitContainers"]]
+    for part in (
+        values["securityContexts"]["containers"],
+        *(each["securityContext"] for each in (*inits, *map(container, workloads))),
+    ):
+        assert part["readOnlyRootFilesystem"] is True
         assert part["allowPrivilegeEscalation"] is False
         assert part["capabilities"] == {"drop": ["ALL"]}
 
