@@ -12,8 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from humannet_ops.orchestration.legs import POOLS
 from humannet_ops.settings import REPOSITORY
-from humannet_ops.stages import registry
 
 FOLDER = REPOSITORY / "infra" / "helm"
 Values = dict[str, Any]
@@ -124,7 +124,7 @@ def test_the_settings_are_those_of_the_cluster(values: Values) -> None:
 
 def test_every_queue_has_a_worker_set(values: Values) -> None:
     taken = [queue for each in sets(values).values() for queue in each["queue"].split(",")]
-    assert sorted(taken) == sorted({"default", *(spec.queue for spec in registry.specs())})
+    assert sorted(taken) == sorted({"default", *POOLS})
     for each in sets(values).values():
         # what KEDA counts is what the process takes
         assert each["args"][each["args"].index("--queues") + 1] == each["queue"]
@@ -310,6 +310,7 @@ def test_images_are_composes_and_run_without_root(values: Values, compose: dict[
         *(each["spec"]["template"]["spec"]["securityContext"] for each in workloads),
     ):
         assert pod["runAsNonRoot"] is True
+        assert all(int(pod[part]) > 0 for part in ("runAsUser", "runAsGroup", "fsGroup"))
     inits = [part for each in sets(values).values() for part in each["extraInitContainers"]]
     for part in (
         values["securityContexts"]["containers"],
