@@ -168,7 +168,10 @@ def test_each_asks_the_catalog_as_composes_service_does(
         "init": container(manifests["Job", "humannet-init"])["env"],
     }
     for service, environment in environments.items():
-        told = {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"]["key"] for each in environment}
+        told = {
+            each["name"]: each["value"] if "value" in each else each["valueFrom"]["secretKeyRef"]["key"]
+            for each in environment
+        }
         password = re.escape("$(CATALOG_PASSWORD)") if "CATALOG_PASSWORD" in told else r"\$\(CATALOG_OWNER_PASSWORD\)"
         wanted = compose[service]["environment"]["HUMANNET_CATALOG_URL"]
         role = re.match(r"postgresql\+psycopg2://(\w+):\$\{(\w+)", wanted)
