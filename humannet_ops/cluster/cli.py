@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,26 +86,30 @@ def status() -> None:
 
 @app.command(
     name="exec",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Examples: `humannet cluster exec worker-crawl humannet status` · "
-    "`humannet cluster exec scheduler airflow dags list`",
+    # what follows the command is the command's
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Examples: `humannet cluster exec api-server humannet status` · "
+    "`humannet cluster exec scheduler airflow dags list` · `humannet cluster exec init humannet takedown list`",
 )
 def execute(
-    context: typer.Context, service: Annotated[str, typer.Argument(help="As whom, by docker-compose.yml.")]
+    service: Annotated[
+        str, typer.Argument(help="As whom: api-server may read everything, init is the catalog's owner.")
+    ],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="What, with its options.")],
 ) -> None:
-    """Run a command as a service sees the world, like `docker compose exec`."""
-    from humannet_ops.cluster import processes, servers
+    """Run a command as a service of docker-compose.yml sees the world, like `docker compose exec`."""
+    from humannet_ops.cluster import processes
     from humannet_ops.local.components import PlatformError
 
     with plain_errors():
         cluster = processes.known(_place())
-        if service not in cluster.services:
-            raise PlatformError(f"There is no service {service}: one of {', '.join(cluster.services)}.")
-        if not context.args:
-            raise PlatformError("Which command? For example `humannet cluster exec worker-crawl humannet status`.")
-        command = [servers.program(context.args[0]), *context.args[1:]]
+        if service not in cluster.programs:
+            raise PlatformError(f"There is no service {service}: one of {', '.join(cluster.programs)}.")
         environment = cluster.environment(service)
-    raise typer.Exit(subprocess.run(command, env=environment).returncode)
+        program = shutil.which(command[0], path=environment["PATH"])
+        if program is None:
+            raise PlatformError(f"There is no program {command[0]}.")
+    raise typer.Exit(subprocess.run([program, *command[1:]], env=environment).returncode)
 
 
 @app.command(epilog="Run by the service `init` of docker-compose.yml, before all others.")

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -88,12 +89,19 @@ def known_ports(home: Path) -> dict[str, int]:
     return ports
 
 
-def choose_ports(home: Path) -> dict[str, int]:
-    """Return a free port for each server, the ones used last where they still are free. Nothing of ours runs now."""
+def choose_ports(home: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, int]:
+    """Return a free port for each server, the ones used last where they still are free. Nothing of ours runs now.
+
+    Args:
+        home: The cluster's folder.
+        say: Told where the web UI cannot have its port.
+    """
     path = home / "ports.json"
     known = json.loads(path.read_text()) if path.exists() else {"api": 8080}
     with ExitStack() as held:
         ports = {name: _free_port(known.get(name, 0), held) for name in PORTS}
+    if ports["api"] != known["api"]:
+        say(f"Port {known['api']} is taken: the web UI gets {ports['api']}")
     path.write_text(json.dumps(ports))
     return ports
 

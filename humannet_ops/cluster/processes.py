@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import time
@@ -43,6 +44,11 @@ class Cluster:
     def declared(self) -> Mapping[str, Service]:
         """Every service of the compose file."""
         return topology.read(self.variables)
+
+    @cached_property
+    def programs(self) -> Mapping[str, Service]:
+        """Those that are programs of ours: whatever their profile, and also those that end."""
+        return {name: found for name, found in self.declared.items() if is_ours(found)}
 
     @cached_property
     def services(self) -> Mapping[str, Service]:
@@ -94,10 +100,14 @@ class Cluster:
         components.start(self.home, name, self.command(name), self.environment(name))
 
 
+def is_ours(service: Service) -> bool:
+    """Say whether a service is a program of ours."""
+    return bool(service.command) and service.command[0] in ("airflow", "humannet")
+
+
 def runs_here(service: Service) -> bool:
     """Say whether a service is a program of ours and not only wanted with a profile that is not used here."""
-    ours = bool(service.command) and service.command[0] in ("airflow", "humannet")
-    return ours and (not service.profiles or bool(PROFILES & set(service.profiles)))
+    return is_ours(service) and (not service.profiles or bool(PROFILES & set(service.profiles)))
 
 
 def known(home: Path) -> Cluster:
@@ -118,8 +128,8 @@ def start(home: Path, say: Say) -> Cluster:
     stop(home)
     try:
         loopback.make_secrets(home)
-        cluster = Cluster(home, loopback.choose_ports(home))
-        (home / "scratch").mkdir(exist_ok=True, mode=0o700)
+        cluster = Cluster(home, loopback.choose_ports(home, say))
+        prepare_folders(home)
         postgres.private_folder(Path(cluster.variables["MODEL_SOCKET"]).parent)
         say("Starting both Postgres, Redis and the object store")
         for name in servers.SERVERS:
@@ -203,6 +213,17 @@ class _Hung:
 def is_up(home: Path) -> bool:
     """Say whether a cluster is being looked after in this folder."""
     return components.find(home, SUPERVISOR) is not None
+
+
+def prepare_folders(home: Path) -> None:
+    """Make what processes expect: the samples where their source looks for them, and an empty scratch folder."""
+    packages = home / "packages"
+    if not packages.is_symlink():
+        packages.symlink_to(home.parent / "packages")
+    scratch = home / "scratch"
+    scratch.mkdir(exist_ok=True, mode=0o700)
+    for left in scratch.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _initialise(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 from humannet_ops.cli import app
 from humannet_ops.cluster import loopback, processes
 from humannet_ops.local import components
+from humannet_ops.settings import settings
+from humannet_ops.sources.config import filled_in
 
 
 @pytest.fixture
@@ -53,7 +56,18 @@ def test_status_names_what_is_down_and_fails(cluster: processes.Cluster) -> None
 def test_a_service_that_is_not_there_is_answered_with_those_that_are(cluster: processes.Cluster) -> None:
     status, output = told("exec", "worker-tpu", "humannet", "status")
     assert status == 1
-    assert "There is no service worker-tpu: one of api-server, scheduler" in output
+    assert "There is no service worker-tpu: one of init, api-server, scheduler" in output
+
+
+def test_a_command_keeps_its_own_options_and_may_be_any_program(
+    cluster: processes.Cluster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, _ = told("exec", "api-server", "printenv", "--help")
+    assert status == 0
+    assert "/printenv [OPTION]" in capfd.readouterr().out
+    told("exec", "init", "printenv", "HUMANNET_CATALOG_URL")
+    assert capfd.readouterr().out.startswith("postgresql+psycopg2://catalog:")
+    assert "There is no program humanet." in told("exec", "init", "humanet")[1]
 
 
 def test_a_process_gets_what_compose_gives_its_service_and_nothing_of_the_shell(
@@ -100,3 +114,18 @@ def test_what_a_killed_component_left_is_found_by_its_marks(tmp_path: Path) -> N
     assert components.remains(tmp_path, "worker") == []
     assert [process.pid for process in components.remains(tmp_path, "other")] == [other.pid]
     components.kill([other])
+
+
+def test_the_samples_are_where_their_source_looks_and_scratch_is_empty(
+    home: Path, cluster: processes.Cluster, monkeypatch: pytest.MonkeyPatch, forget_settings: Callable[[], None]
+) -> None:
+    (home / "packages" / "samples").mkdir(parents=True)
+    left = cluster.home / "scratch" / "pymp-1"
+    left.mkdir(parents=True)
+    for _ in range(2):
+        processes.prepare_folders(cluster.home)
+    monkeypatch.setenv("HUMANNET_HOME", cluster.environment("worker-crawl")["HUMANNET_HOME"])
+    forget_settings()
+    assert Path(filled_in("${HUMANNET_HOME}/packages/samples", "samples")).samefile(home / "packages" / "samples")
+    assert "path: ${HUMANNET_HOME}/packages/samples" in (settings().sources_dir / "samples.yaml").read_text()
+    assert not left.exists()
