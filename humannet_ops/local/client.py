@@ -100,7 +100,7 @@ class Client:
         )
         params = {"map_index": task["map_index"], "full_content": True}
         content = self._request("GET", path, params=params)["content"]
-        return "\n".join(line if isinstance(line, str) else str(line.get("event", line)) for line in content)
+        return "\n".join(line if isinstance(line, str) else _log_line(line) for line in content)
 
     def pools(self) -> dict[str, int]:
         """Return the pools and their sizes."""
@@ -146,3 +146,9 @@ class Client:
             )
         except httpx.TransportError as error:
             raise Unreachable(f"Airflow's API at {self.address} does not answer: {error}") from error
+
+
+def _log_line(line: Json) -> str:
+    """A line of a task's log: what it says, and the error it tells of."""
+    errors = [f"{each['exc_type']}: {each['exc_value']}" for each in line.get("error_detail") or ()]
+    return "\n".join([str(line.get("event", line)), *errors])

@@ -19,7 +19,7 @@ def explain_failures(api: Client, chain: Chain, say: Say) -> None:
         for task in run.failures():
             say(f"  {task['task_id']}[{task['rendered_map_index'] or task['map_index']}], try {task['try_number']}:")
             try:
-                lines = api.log(task).splitlines()[-12:]
+                lines = [line for line in api.log(task).splitlines() if not line.startswith("::")][-12:]
             except Refused as error:
                 lines = [str(error)]
             for line in lines:
