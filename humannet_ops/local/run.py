@@ -67,7 +67,9 @@ def point_at(home: Path, videos: Path | None) -> str:
         return "samples"
     folder = videos.expanduser().resolve()
     if not folder.is_dir():
-        raise PlatformError(f"{videos} is not a folder: give `make run VIDEOS=` a folder of videos.")
+        raise PlatformError(f"{videos} is not a folder: give VIDEOS= a folder of videos.")
+    if not any(path.is_file() for path in folder.rglob("*")):
+        raise PlatformError(f"{videos} has no files: give VIDEOS= a folder of videos.")
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = home / ".videos"
     new.unlink(missing_ok=True)
