@@ -36,7 +36,8 @@ up: install samples ## Start Postgres and Airflow and leave them running; prints
 
 .PHONY: down
 down: install ## Stop everything that runs
-	@exec $(BIN)/humannet local down
+	@$(BIN)/humannet local down
+	@if [ -d $(HUMANNET_HOME)/cluster ]; then $(BIN)/humannet cluster down; fi
 
 .PHONY: cluster
 cluster: install-cluster samples ## The topology of docker-compose.yml as processes: take the samples (or VIDEOS=...) through it
