@@ -95,6 +95,19 @@ class Asked:
     sent: int = 0
 
 
+_USED: set[int] = set()
+
+
+def _fresh_server(address: str, handler: type[BaseHTTPRequestHandler]) -> _Server:
+    """Listen on a port that no site before had: the catalog remembers the robots.txt of a host and port for a day."""
+    while True:
+        server = _Server((address, 0), handler)
+        if server.server_port not in _USED:
+            _USED.add(server.server_port)
+            return server
+        server.server_close()
+
+
 class Site:
     """The site. Use as a context manager."""
 
@@ -112,7 +125,7 @@ class Site:
             pass
 
         Handler.site = site
-        self.server = _Server((address, 0), Handler)
+        self.server = _fresh_server(address, Handler)
         self.host = f"{address}:{self.server.server_port}"
 
     def __enter__(self) -> Site:

@@ -97,7 +97,8 @@ def is_hung(home: Path, port: int | None = None) -> bool:
     """Say whether the server runs, answers nobody, and will not.
 
     PostgreSQL 18.4 does not notice when its startup process is killed in crash recovery: it stays "in recovery mode",
-    and nobody recovers. While one does, however long it takes, there is a startup process.
+    and nobody recovers. While one does, however long it takes, there is a startup process; but a recovery that is about
+    to begin looks the same for a moment, so ask again before acting on it.
     """
     from humannet_ops.local import components
 
