@@ -1,0 +1,2 @@
+-- The taxonomy and the labels of clips.
+SELECT 1;

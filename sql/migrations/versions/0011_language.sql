@@ -1,0 +1,2 @@
+-- What language models answered, and what that cost.
+SELECT 1;

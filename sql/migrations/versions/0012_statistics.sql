@@ -1,0 +1,2 @@
+-- What the corpus statistics are asked of.
+SELECT 1;

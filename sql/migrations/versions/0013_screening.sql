@@ -1,0 +1,2 @@
+-- What a person must look at.
+SELECT 1;
