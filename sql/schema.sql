@@ -14,14 +14,14 @@ COMMENT ON TABLE sources IS 'Where video comes from: one row a YAML file in dags
 
 CREATE TABLE reasons (
     reason      text PRIMARY KEY,
-    outcome     text NOT NULL CHECK (outcome IN ('rejected', 'failed')),
+    outcome     text NOT NULL CHECK (outcome IN ('rejected', 'failed', 'skipped')),
     description text NOT NULL
 );
 COMMENT ON TABLE reasons IS 'Every reason code. The same list as humannet_ops.domain.outcome.Reason.';
 
 CREATE TABLE stages (
     stage       text PRIMARY KEY,
-    ordinal     int NOT NULL UNIQUE,
+    ordinal     int UNIQUE DEFERRABLE INITIALLY DEFERRED,
     subject     text NOT NULL CHECK (subject IN ('video', 'clip')),
     queue       text NOT NULL,
     needs       text[] NOT NULL,
@@ -29,6 +29,7 @@ CREATE TABLE stages (
     updated_at  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE stages IS 'The stages and the version of each that counts now.';
+COMMENT ON COLUMN stages.ordinal IS 'Its place on the way; none for a stage that this code has no more: its outcomes stay, as history.';
 
 CREATE TABLE model_releases (
     model_release text PRIMARY KEY,
@@ -384,7 +385,7 @@ CREATE TABLE outcomes (
     stage_version  text NOT NULL,
     subject_id     text NOT NULL,
     video_id       text NOT NULL REFERENCES videos,
-    outcome        text NOT NULL CHECK (outcome IN ('kept', 'rejected', 'failed')),
+    outcome        text NOT NULL CHECK (outcome IN ('kept', 'rejected', 'failed', 'skipped')),
     reason         text REFERENCES reasons,
     retryable      boolean NOT NULL DEFAULT false,
     scores         jsonb NOT NULL DEFAULT '{}',
@@ -407,7 +408,19 @@ CREATE TABLE outcomes_deduplicate_near PARTITION OF outcomes FOR VALUES IN ('ded
 CREATE TABLE outcomes_detect PARTITION OF outcomes FOR VALUES IN ('detect');
 CREATE TABLE outcomes_decide PARTITION OF outcomes FOR VALUES IN ('decide');
 CREATE TABLE outcomes_cut PARTITION OF outcomes FOR VALUES IN ('cut');
-CREATE TABLE outcomes_annotate PARTITION OF outcomes FOR VALUES IN ('annotate');
+CREATE TABLE outcomes_track_people PARTITION OF outcomes FOR VALUES IN ('track_people');
+CREATE TABLE outcomes_pose_body PARTITION OF outcomes FOR VALUES IN ('pose_body');
+CREATE TABLE outcomes_pose_hands PARTITION OF outcomes FOR VALUES IN ('pose_hands');
+CREATE TABLE outcomes_camera_trajectory PARTITION OF outcomes FOR VALUES IN ('camera_trajectory');
+CREATE TABLE outcomes_retarget PARTITION OF outcomes FOR VALUES IN ('retarget');
+CREATE TABLE outcomes_describe_motion PARTITION OF outcomes FOR VALUES IN ('describe_motion');
+CREATE TABLE outcomes_caption PARTITION OF outcomes FOR VALUES IN ('caption');
+CREATE TABLE outcomes_screen_content PARTITION OF outcomes FOR VALUES IN ('screen_content');
+CREATE TABLE outcomes_embed PARTITION OF outcomes FOR VALUES IN ('embed');
+CREATE TABLE outcomes_label_activity PARTITION OF outcomes FOR VALUES IN ('label_activity');
+CREATE TABLE outcomes_label_scene PARTITION OF outcomes FOR VALUES IN ('label_scene');
+CREATE TABLE outcomes_label_interactions PARTITION OF outcomes FOR VALUES IN ('label_interactions');
+CREATE TABLE outcomes_redact PARTITION OF outcomes FOR VALUES IN ('redact');
 CREATE TABLE outcomes_other PARTITION OF outcomes DEFAULT;
 CREATE INDEX outcomes_recorded ON outcomes USING brin (recorded_at) WITH (pages_per_range = 32);
 

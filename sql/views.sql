@@ -6,11 +6,14 @@ SELECT o.*, s.ordinal, s.subject
 FROM outcomes o
 JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version;
 
+-- Scores of several stages as one object; what a later stage says stands.
+CREATE AGGREGATE jsonb_merge(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}', PARALLEL = SAFE);
+
 -- The first thing that ended a video before it had clips to judge.
 CREATE VIEW video_verdicts AS
 SELECT DISTINCT ON (subject_id) subject_id AS video_id, outcome, reason
 FROM current_outcomes
-WHERE subject = 'video' AND outcome <> 'kept'
+WHERE subject = 'video' AND outcome NOT IN ('kept', 'skipped')
 ORDER BY subject_id, ordinal;
 
 CREATE VIEW v_clips AS
@@ -25,12 +28,12 @@ SELECT
     CASE
         WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
         WHEN ended.outcome IS NOT NULL THEN ended.outcome
-        WHEN passed.stages = (SELECT count(*) FROM stages) THEN 'kept'
+        WHEN passed.stages = (SELECT count(ordinal) FROM stages) THEN 'kept'
         ELSE 'pending'
     END AS status,
     CASE WHEN verdict.outcome IS NOT NULL THEN verdict.reason ELSE ended.reason END AS reason,
     decide.detail ->> 'viewpoint' AS viewpoint,
-    coalesce(decide.scores, '{}') || coalesce(annotate.scores, '{}') AS scores,
+    coalesce(passed.scores, '{}') AS scores,
     clip_file.uri AS artifact_uri,
     v.license
 FROM clips c
@@ -38,15 +41,17 @@ JOIN videos v USING (video_id)
 LEFT JOIN video_verdicts verdict ON verdict.video_id = c.video_id
 LEFT JOIN LATERAL (
     SELECT o.outcome, o.reason FROM current_outcomes o
-    WHERE o.subject_id = c.clip_id AND o.outcome <> 'kept'
+    WHERE o.subject_id = c.clip_id AND o.outcome NOT IN ('kept', 'skipped')
     ORDER BY o.ordinal LIMIT 1
 ) ended ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) AS stages FROM current_outcomes o
-    WHERE o.subject_id IN (c.clip_id, c.video_id) AND o.outcome = 'kept'
+    -- what cut says is about its file
+    SELECT count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+           jsonb_merge(o.scores ORDER BY o.ordinal) FILTER (WHERE o.subject = 'clip' AND o.stage <> 'cut') AS scores
+    FROM current_outcomes o
+    WHERE o.subject_id IN (c.clip_id, c.video_id)
 ) passed ON true
 LEFT JOIN current_outcomes decide ON decide.stage = 'decide' AND decide.subject_id = c.clip_id
-LEFT JOIN current_outcomes annotate ON annotate.stage = 'annotate' AND annotate.subject_id = c.clip_id
 LEFT JOIN current_outcomes cut ON cut.stage = 'cut' AND cut.subject_id = c.clip_id
 LEFT JOIN outcome_artifacts clip_file
     ON clip_file.stage = 'cut' AND clip_file.subject_id = c.clip_id
@@ -154,13 +159,13 @@ CREATE VIEW video_yields AS
 WITH total AS (
     SELECT count(*) FILTER (WHERE subject = 'video') AS video_stages,
            count(*) FILTER (WHERE subject = 'clip') AS clip_stages
-    FROM stages
+    FROM stages WHERE ordinal IS NOT NULL
 ), on_video AS (
-    SELECT video_id, bool_or(stage = 'fetch' AND outcome = 'kept') AS fetched, bool_or(outcome <> 'kept') AS ended,
+    SELECT video_id, bool_or(stage = 'fetch' AND outcome = 'kept') AS fetched, bool_or(outcome NOT IN ('kept', 'skipped')) AS ended,
            count(*) AS stages, sum(seconds) AS cost_s
     FROM current_outcomes WHERE subject = 'video' GROUP BY video_id
 ), on_clip AS (
-    SELECT c.video_id, c.end_s - c.start_s AS duration_s, bool_or(o.outcome <> 'kept') AS ended,
+    SELECT c.video_id, c.end_s - c.start_s AS duration_s, bool_or(o.outcome NOT IN ('kept', 'skipped')) AS ended,
            count(o.stage) AS stages, sum(o.seconds) AS cost_s
     FROM clips c LEFT JOIN current_outcomes o ON o.subject_id = c.clip_id
     WHERE c.retired_at IS NULL GROUP BY c.clip_id

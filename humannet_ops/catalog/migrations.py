@@ -65,6 +65,7 @@ def register(specs: Sequence[StageSpec], versions: Mapping[str, str]) -> None:
             queries().upsert_reason(
                 link, reason=reason.value, outcome=reason.outcome.value, description=reason.description
             )
+        queries().retire_stages(link, stages=[spec.name for spec in specs])
         for ordinal, spec in enumerate(specs, start=1):
             queries().upsert_stage(
                 link,

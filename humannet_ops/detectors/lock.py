@@ -94,6 +94,9 @@ class ModelLock:
         except KeyError:
             raise ModelError(f"No model fills the role {role}; there are {', '.join(self.models)}. {CURE}") from None
 
+    def __contains__(self, role: object) -> bool:
+        return role in self.models
+
     def items(self) -> ItemsView[str, InstalledModel]:
         """Give out roles with their models."""
         return self.models.items()

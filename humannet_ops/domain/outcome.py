@@ -15,10 +15,12 @@ class Outcome(StrEnum):
     KEPT = "kept"
     REJECTED = "rejected"
     FAILED = "failed"
+    SKIPPED = "skipped"
+    """The stage has nothing to do on it, or this installation has not what the stage needs. The subject goes on."""
 
 
 class Reason(StrEnum):
-    """Why a subject was rejected or failed.
+    """Why a subject was rejected, failed or skipped.
 
     ``description`` says it in words; ``permanent`` that a retry cannot help.
     """
@@ -129,6 +131,24 @@ class Reason(StrEnum):
     )
     DISK_FULL = "disk_full", Outcome.FAILED, "No space was left to write the result.", False
     ERROR = "error", Outcome.FAILED, "An unexpected error; the outcome's detail has the message.", False
+    # skipped: this stage adds nothing to the clip, which goes on without
+    NO_MODEL = "no_model", Outcome.SKIPPED, "No installed model fills the stage's role."
+    NO_ENDPOINT = "no_endpoint", Outcome.SKIPPED, "No language model's endpoint is configured."
+    SWITCHED_OFF = "switched_off", Outcome.SKIPPED, "The settings do not ask for it."
+    NO_BODY = "no_body", Outcome.SKIPPED, "No body's pose is there to work from."
+    NO_HANDS = "no_hands", Outcome.SKIPPED, "No hand's pose is there to work from."
+    NOT_EGO = "not_ego", Outcome.SKIPPED, "The clip is not seen from the wearer's eyes."
+    CAMERA_STILL = "camera_still", Outcome.SKIPPED, "The camera does not move, so there is no trajectory."
+    NO_PARALLAX = (
+        "no_parallax",
+        Outcome.SKIPPED,
+        "The camera turns without moving enough for depth to show.",
+    )
+    NOT_RECONSTRUCTED = (
+        "not_reconstructed",
+        Outcome.SKIPPED,
+        "Too few frames could be placed in one reconstruction.",
+    )
 
 
 class SubjectError(Exception):

@@ -148,6 +148,11 @@ def rejected(reason: Reason, **fields: Any) -> Result:
     return Result(Outcome.REJECTED, reason, **fields)
 
 
+def skipped(reason: Reason, message: str, *, detail: Mapping[str, Any] | None = None, **fields: Any) -> Result:
+    """A subject that goes on without this stage's work; the message says why, for people."""
+    return Result(Outcome.SKIPPED, reason, detail={"message": message, **(detail or {})}, **fields)
+
+
 def failed(reason: Reason, message: str, **fields: Any) -> Result:
     """A subject that an error ends."""
     return Result(Outcome.FAILED, reason, detail={"error": message}, **fields)

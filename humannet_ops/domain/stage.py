@@ -21,9 +21,11 @@ class StageSpec:
         subject: What one outcome is about.
         revision: Raised by hand whenever the stage's code would give another result.
         queue: The Celery queue that has what the stage needs.
-        needs: Stages that must have ``kept`` the subject (or a clip's video) first.
+        needs: Stages that must have ``kept`` or ``skipped`` the subject (or a clip's video) first.
         reads: Stages whose results this one computes from. Their versions are part of this one's version, so that work
             follows a change of what it was computed from. A stage in ``needs`` alone only opens or shuts the gate.
+        roles: The model roles that the stage's work needs. Their releases are part of the version. Where one is not
+            installed, the stage skips every subject and says so.
         config: What else decides the result: thresholds, models, sizes. Part of the version.
         whole_partition: The stage compares subjects with each other: one shard has them all.
     """
@@ -34,6 +36,7 @@ class StageSpec:
     queue: Queue
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     whole_partition: bool = False
 

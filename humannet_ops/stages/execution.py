@@ -28,7 +28,7 @@ from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
 from humannet_ops.domain.identifiers import new_run_id
 from humannet_ops.domain.outcome import DeviceLost, Outcome, Postponed, Reason, SubjectError
-from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected
+from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected, skipped
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.sources import config as source_config
 from humannet_ops.sources import kinds, search_plan
@@ -227,7 +227,8 @@ def _run(link: Connection, run: StageRun, credentials: Resolver) -> Counter[str]
         return counts
     with tempfile.TemporaryDirectory(prefix="humannet-", dir=_scratch()) as scratch:
         context = Context(settings(), open_store(), registry.models(), Path(scratch), credentials)
-        stage = registry.open_stage(spec.name, context)
+        lacking = registry.lacking(spec.name)
+        stage = _Lacking(spec.name, lacking) if lacking else registry.open_stage(spec.name, context)
         if spec.whole_partition:
             counts.update(_compare(link, run, stage, work))
         else:
@@ -235,6 +236,19 @@ def _run(link: Connection, run: StageRun, credentials: Resolver) -> Counter[str]
                 counts[ended] += 1
                 _empty(context.scratch)
     return counts
+
+
+class _Lacking:
+    """Stands for a stage that has not the models it needs: nothing is made up in their place."""
+
+    def __init__(self, stage: str, roles: Sequence[str]) -> None:
+        self._message = (
+            f"{stage} needs a model for {' and '.join(roles)}, and none is installed: name one in models.toml, "
+            "then `humannet models install`."
+        )
+
+    def process(self, _subject: VideoSubject | ClipSubject) -> Result:
+        return skipped(Reason.NO_MODEL, self._message)
 
 
 def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work]) -> Iterator[str]:
@@ -328,6 +342,8 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
     except SubjectError as error:
         if error.reason.outcome is Outcome.REJECTED:
             return rejected(error.reason, detail={"message": str(error)})
+        if error.reason.outcome is Outcome.SKIPPED:
+            return skipped(error.reason, str(error))
         return failed(error.reason, str(error))
     except ObjectMissing as error:
         return failed(Reason.OBJECT_MISSING, str(error))

@@ -50,7 +50,22 @@ def models() -> ModelLock:
 @cache
 def specs() -> tuple[StageSpec, ...]:
     """Return every stage's declaration with its configuration."""
-    return tuple(replace(spec(name), config=_module(name).configuration(settings(), models())) for name in STAGES)
+    return tuple(_configured(name) for name in STAGES)
+
+
+def _configured(stage: str) -> StageSpec:
+    declared = spec(stage)
+    installed = {role: _release(role) for role in declared.roles}
+    return replace(declared, config={**_module(stage).configuration(settings(), models()), **installed})
+
+
+def _release(role: str) -> str | None:
+    return models().release(role) if role in models() else None
+
+
+def lacking(stage: str) -> tuple[str, ...]:
+    """Return the roles that a stage needs and no installed model fills."""
+    return tuple(role for role in spec(stage).roles if _release(role) is None)
 
 
 @cache

@@ -22,12 +22,12 @@ SELECT v.source, CASE WHEN o.stage = ends.first THEN 'in' ELSE 'kept' END AS sta
        coalesce(sum(CASE WHEN c.clip_id IS NULL THEN v.duration_s ELSE c.end_s - c.start_s END), 0) / 3600 AS hours
 FROM (
     SELECT (array_agg(stage ORDER BY ordinal))[1] AS first, (array_agg(stage ORDER BY ordinal DESC))[1] AS last
-    FROM stages
+    FROM stages WHERE ordinal IS NOT NULL
 ) ends
 JOIN outcomes o ON o.stage IN (ends.first, ends.last)
 JOIN videos v USING (video_id)
 LEFT JOIN clips c ON c.clip_id = o.subject_id
-WHERE o.outcome = 'kept' AND o.recorded_at > now() - make_interval(secs => :window_s)
+WHERE o.outcome IN ('kept', 'skipped') AND o.recorded_at > now() - make_interval(secs => :window_s)
 GROUP BY v.source, o.stage = ends.first;
 
 -- name: metrics_running
@@ -117,14 +117,14 @@ WITH recent AS (
 SELECT s.stage, s.queue, count(*) AS subjects,
        extract(epoch FROM now() - min(greatest(ready.at, o.recorded_at)))::float8 AS oldest_s
 FROM subjects x
-JOIN stages s ON s.subject = x.subject
+JOIN stages s ON s.subject = x.subject AND s.ordinal IS NOT NULL
 LEFT JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (s.stage, x.subject_id, s.version)
 LEFT JOIN attempts a ON (a.stage, a.subject_id, a.stage_version) = (s.stage, x.subject_id, s.version)
 CROSS JOIN LATERAL (
     SELECT count(*) AS needs, coalesce(max(k.recorded_at), x.discovered_at) AS at
     FROM stages n
     JOIN outcomes k ON k.stage = n.stage AND k.stage_version = n.version
-    WHERE n.stage = ANY (s.needs) AND k.subject_id IN (x.subject_id, x.video_id) AND k.outcome = 'kept'
+    WHERE n.stage = ANY (s.needs) AND k.subject_id IN (x.subject_id, x.video_id) AND k.outcome IN ('kept', 'skipped')
 ) ready
 WHERE (o.stage IS NULL OR (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts))
   AND ready.needs = cardinality(s.needs)

@@ -33,7 +33,7 @@ WITH due AS (
           WHERE NOT EXISTS (
               SELECT FROM outcomes o
               WHERE o.stage = need.stage AND o.stage_version = need.version
-                AND o.subject_id = v.video_id AND o.outcome = 'kept'
+                AND o.subject_id = v.video_id AND o.outcome IN ('kept', 'skipped')
           )
       )
 ), turns AS (
@@ -75,7 +75,7 @@ WITH due AS (
           WHERE NOT EXISTS (
               SELECT FROM outcomes o
               WHERE o.stage = need.stage AND o.stage_version = need.version
-                AND o.subject_id IN (c.clip_id, c.video_id) AND o.outcome = 'kept'
+                AND o.subject_id IN (c.clip_id, c.video_id) AND o.outcome IN ('kept', 'skipped')
           )
       )
 ), by_video AS (

@@ -26,14 +26,14 @@ GROUP BY p.stage, p.cause ORDER BY p.stage, p.cause;
 WITH on_videos AS (
     SELECT DISTINCT ON (v.video_id) v.video_id AS subject_id, v.video_id, s.stage, s.ordinal, s.subject
     FROM v_videos v CROSS JOIN stages s
-    WHERE v.status = 'pending' AND s.subject = 'video' AND (:source::text IS NULL OR v.source = :source)
+    WHERE v.status = 'pending' AND s.subject = 'video' AND s.ordinal IS NOT NULL AND (:source::text IS NULL OR v.source = :source)
       AND (:video_id::text IS NULL OR v.video_id = :video_id)
       AND NOT EXISTS (SELECT FROM current_outcomes o WHERE o.stage = s.stage AND o.subject_id = v.video_id)
     ORDER BY v.video_id, s.ordinal
 ), on_clips AS (
     SELECT DISTINCT ON (c.clip_id) c.clip_id AS subject_id, c.video_id, s.stage, s.ordinal, s.subject
     FROM v_clips c CROSS JOIN stages s
-    WHERE c.status = 'pending' AND s.subject = 'clip' AND (:source::text IS NULL OR c.source = :source)
+    WHERE c.status = 'pending' AND s.subject = 'clip' AND s.ordinal IS NOT NULL AND (:source::text IS NULL OR c.source = :source)
       AND (:video_id::text IS NULL OR c.video_id = :video_id) AND (:clip_id::text IS NULL OR c.clip_id = :clip_id)
       AND NOT EXISTS (SELECT FROM current_outcomes o WHERE o.stage = s.stage AND o.subject_id = c.clip_id)
       AND NOT EXISTS (SELECT FROM on_videos d WHERE d.video_id = c.video_id)
@@ -152,7 +152,7 @@ DELETE FROM outcomes o USING chosen c
 WHERE (o.stage, o.subject_id, o.stage_version) = (c.stage, c.subject_id, c.stage_version);
 
 -- name: stage_versions
-SELECT stage, version, subject, queue FROM stages ORDER BY ordinal;
+SELECT stage, version, subject, queue FROM stages WHERE ordinal IS NOT NULL ORDER BY ordinal;
 
 -- name: artifact_uris
 SELECT uri FROM artifacts ORDER BY uri;
@@ -163,7 +163,7 @@ SELECT need.stage
 FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
 WHERE NOT EXISTS (
     SELECT FROM outcomes o
-    WHERE o.stage = need.stage AND o.stage_version = need.version AND o.video_id = :video_id AND o.outcome = 'kept'
+    WHERE o.stage = need.stage AND o.stage_version = need.version AND o.video_id = :video_id AND o.outcome IN ('kept', 'skipped')
 );
 
 -- name: videos

@@ -7,6 +7,11 @@ SET ordinal = excluded.ordinal, subject = excluded.subject, queue = excluded.que
 WHERE (stages.ordinal, stages.subject, stages.queue, stages.needs, stages.version)
     IS DISTINCT FROM (excluded.ordinal, excluded.subject, excluded.queue, excluded.needs, excluded.version);
 
+-- name: retire_stages!
+-- Stages that this code has no more. No outcome has their version, so nothing of them counts any more.
+UPDATE stages SET ordinal = NULL, version = 'retired', updated_at = now()
+WHERE stage <> ALL (:stages) AND ordinal IS NOT NULL;
+
 -- name: upsert_reason!
 INSERT INTO reasons (reason, outcome, description) VALUES (:reason, :outcome, :description)
 ON CONFLICT (reason) DO UPDATE SET outcome = excluded.outcome, description = excluded.description
