@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -132,8 +132,9 @@ def open_work(link: Connection, shard: Shard, spec: StageSpec, max_attempts: int
         chunk = rows[start : start + 200]
         wanted = {row["video_id"] for row in chunk} | {row["clip_id"] for row in chunk if "clip_id" in row}
         inputs = _inputs(link, sorted(wanted))
+        found = _findings(link, [row["clip_id"] for row in chunk if "clip_id" in row])
         for row in chunk:
-            yield Work(_subject(row, inputs), row["attempts"])
+            yield Work(_subject(row, inputs, found), row["attempts"])
 
 
 def _inputs(link: Connection, subject_ids: list[str]) -> dict[str, dict[str, Artifact]]:
@@ -144,16 +145,41 @@ def _inputs(link: Connection, subject_ids: list[str]) -> dict[str, dict[str, Art
     return found
 
 
+@dataclass(slots=True)
+class _Found:
+    scores: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _findings(link: Connection, clip_ids: list[str]) -> dict[str, _Found]:
+    found: dict[str, _Found] = {clip_id: _Found() for clip_id in clip_ids}
+    if clip_ids:
+        for row in queries().clip_scores(link, clip_ids=clip_ids):
+            found[row["clip_id"]].scores.update(row["scores"])
+        for row in queries().clip_annotations(link, clip_ids=clip_ids):
+            found[row["clip_id"]].annotations[row["kind"]] = row["value"]
+    return found
+
+
 _VIDEO_FIELDS = ("video_id", "source", "origin_uri", "signature", "title", "license", "sha256", "duration_s", "width")
 _CLIP_FIELDS = ("clip_id", "shot", "start_frame", "end_frame", "start_s", "end_s")
 
 
-def _subject(row: Row, inputs: dict[str, dict[str, Artifact]]) -> VideoSubject | ClipSubject:
-    fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps")}
+def _subject(
+    row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, _Found]
+) -> VideoSubject | ClipSubject:
+    fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps", "published")}
     video = VideoSubject(**fields, inputs=inputs.get(row["video_id"], {}))
     if "clip_id" not in row:
         return video
-    return ClipSubject(**{name: row[name] for name in _CLIP_FIELDS}, video=video, inputs=inputs.get(row["clip_id"], {}))
+    clip_id = row["clip_id"]
+    return ClipSubject(
+        **{name: row[name] for name in _CLIP_FIELDS},
+        video=video,
+        inputs=inputs.get(clip_id, {}),
+        scores=found[clip_id].scores,
+        annotations=found[clip_id].annotations,
+    )
 
 
 def due_partitions(max_attempts: int) -> list[str]:

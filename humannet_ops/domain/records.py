@@ -24,7 +24,11 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class VideoSubject:
-    """A video as stages see it. ``inputs`` maps an artifact kind to what earlier stages made, at current versions."""
+    """A video as stages see it.
+
+    ``inputs`` maps an artifact kind to what earlier stages made, at current versions; ``published`` is what the source
+    says about it (description, tags, segments, a data set's own columns): untrusted text.
+    """
 
     video_id: str
     source: str
@@ -37,6 +41,7 @@ class VideoSubject:
     width: int | None = None
     height: int | None = None
     fps: float | None = None
+    published: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
 
     @property
@@ -47,7 +52,10 @@ class VideoSubject:
 
 @dataclass(frozen=True, slots=True)
 class ClipSubject:
-    """Frames ``[start_frame, end_frame)`` of a video, on a presentation clock that starts with its first frame."""
+    """Frames ``[start_frame, end_frame)`` of a video, on a presentation clock that starts with its first frame.
+
+    ``scores`` and ``annotations`` (by kind) are what earlier stages found, at current versions.
+    """
 
     clip_id: str
     video: VideoSubject
@@ -57,6 +65,8 @@ class ClipSubject:
     start_s: float
     end_s: float
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    scores: Scores = field(default_factory=dict)
+    annotations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def subject_id(self) -> str:

@@ -105,7 +105,7 @@ SELECT shard_id, stage, stage_version, partition_key, label FROM shards WHERE sh
 -- name: shard_videos
 -- The shard's videos that still have no final outcome, in planned order. Finished ones are not done twice.
 SELECT v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
-       v.fps, coalesce(t.attempts, 0) AS attempts
+       v.fps, v.published, coalesce(t.attempts, 0) AS attempts
 FROM shard_subjects s
 JOIN videos v ON v.video_id = s.subject_id
 LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
@@ -120,7 +120,7 @@ ORDER BY s.ordinal;
 -- name: shard_clips
 SELECT c.clip_id, c.shot, c.start_frame, c.end_frame, c.start_s, c.end_s,
        v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
-       v.fps, coalesce(t.attempts, 0) AS attempts
+       v.fps, v.published, coalesce(t.attempts, 0) AS attempts
 FROM shard_subjects s
 JOIN clips c ON c.clip_id = s.subject_id
 JOIN videos v ON v.video_id = c.video_id
@@ -142,6 +142,25 @@ JOIN artifacts f ON f.uri = a.uri
 JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (a.stage, a.subject_id, a.stage_version)
 JOIN videos v ON v.video_id = o.video_id AND v.takedown_id IS NULL
 WHERE a.subject_id = ANY(:subject_ids);
+
+-- name: clip_scores
+-- What earlier stages measured of these clips, at the versions that count now, in the stages' order: as v_clips does.
+SELECT o.subject_id AS clip_id, o.scores
+FROM outcomes o
+JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version AND s.ordinal IS NOT NULL
+JOIN videos v ON v.video_id = o.video_id AND v.takedown_id IS NULL
+WHERE o.subject_id = ANY(:clip_ids) AND o.scores <> '{}' AND o.stage <> 'cut'
+ORDER BY s.ordinal;
+
+-- name: clip_annotations
+-- What earlier stages say about these clips, likewise.
+SELECT a.clip_id, a.kind, a.value
+FROM annotations a
+JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version AND s.ordinal IS NOT NULL
+JOIN clips c ON c.clip_id = a.clip_id
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+WHERE a.clip_id = ANY(:clip_ids)
+ORDER BY s.ordinal, a.model_release;
 
 -- name: due_partitions
 -- Crawl days that still have a video or clip on its way.
