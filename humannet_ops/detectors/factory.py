@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from humannet_ops.detectors.lock import ModelError, ModelLock
-from humannet_ops.detectors.protocol import Detector, Detectors
+from humannet_ops.detectors.protocol import BodyPose, Detector, Detectors, HandPose
 from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
 
@@ -90,3 +90,33 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
             return NudenetContent(model.release, model.path, device=config.device, threads=config.threads)
         case other:
             raise ModelError(f"The role {role} is filled by {model.release} ({other}), which finds no boxes in frames.")
+
+
+def open_body_pose(lock: ModelLock | None) -> BodyPose:
+    """Load the model of the role ``body_pose``.
+
+    Raises:
+        ModelError: it is missing or changed, or estimates no bodies.
+    """
+    model = _installed(lock)["body_pose"]
+    model.verify()
+    if model.backend == "mediapipe_pose":
+        from humannet_ops.detectors.mediapipe_pose import MediapipeBodyPose
+
+        return MediapipeBodyPose(model.release)
+    raise ModelError(f"The role body_pose is filled by {model.release} ({model.backend}), which estimates no bodies.")
+
+
+def open_hand_pose(lock: ModelLock | None) -> HandPose:
+    """Load the model of the role ``hand_pose``.
+
+    Raises:
+        ModelError: it is missing or changed, or estimates no hands.
+    """
+    model = _installed(lock)["hand_pose"]
+    model.verify()
+    if model.backend == "mediapipe_hands":
+        from humannet_ops.detectors.mediapipe_pose import MediapipeHandPose
+
+        return MediapipeHandPose(model.release)
+    raise ModelError(f"The role hand_pose is filled by {model.release} ({model.backend}), which estimates no hands.")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humannet_ops.domain.detection import Detection
+from humannet_ops.domain.skeleton import Body, Hand
 
 Frame = NDArray[np.uint8]
 """A picture: height x width x 3, red first."""
@@ -36,3 +37,29 @@ class Detectors(Protocol):
         Raises:
             DeviceLost: the device or the server is gone.
         """
+
+
+class BodyPose(Protocol):
+    """A loaded model that follows one body: ``start``, then the frames of one person, in order."""
+
+    release: str
+    """``name@revision``, as outcomes record it."""
+
+    def start(self) -> None:
+        """Forget what was seen: another person, or another clip, begins."""
+
+    def estimate(self, frame: Frame) -> Body | None:
+        """Estimate the body of the person whom the next frame shows, if there is one; pixels are this frame's."""
+
+
+class HandPose(Protocol):
+    """A loaded model that follows hands: ``start``, then the frames of a clip, in order."""
+
+    release: str
+    """``name@revision``, as outcomes record it."""
+
+    def start(self) -> None:
+        """Forget what was seen: another clip begins."""
+
+    def estimate(self, frame: Frame) -> tuple[Hand, ...]:
+        """Estimate the hands in the next frame, of anybody."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from humannet_ops.domain.skeleton import BODY_BONES, BODY_JOINTS, HAND_BONES, LIMB_JOINTS
-from humannet_ops.media.pose_tracks import PoseTracks
+from humannet_ops.media.poses import Poses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,12 +25,12 @@ MIN_VISIBILITY = 0.5
 _SHIFT = 4  # cv2 takes coordinates in sixteenths of a pixel
 
 
-def draw_pose(rgb: Picture, tracks: PoseTracks, frame: int) -> Picture:
+def draw_pose(rgb: Picture, poses: Poses, frame: int) -> Picture:
     """Draw the bodies and hands of one frame.
 
     Args:
         rgb: The frame, height x width x 3, red first; of any size, tracks are scaled to it.
-        tracks: The clip's pose tracks.
+        poses: The clip's bodies and hands.
         frame: Which of the clip's frames this is.
 
     Returns:
@@ -38,27 +38,29 @@ def draw_pose(rgb: Picture, tracks: PoseTracks, frame: int) -> Picture:
     """
     picture = np.ascontiguousarray(rgb).copy()
     height, width = picture.shape[:2]
-    scale = np.array([width / tracks.width, height / tracks.height])
+    scale = np.array([width / poses.width, height / poses.height])
     thickness = max(1, round(max(width, height) / 320))
-    for row in np.flatnonzero(tracks.body_frame == frame):
-        _draw_body(picture, tracks.body_px[row] * scale, tracks.body_visibility[row], thickness)
-    for row in np.flatnonzero(tracks.hand_frame == frame):
-        colour = LEFT_HAND if tracks.hand_left[row] else RIGHT_HAND
-        _draw(picture, tracks.hand_px[row] * scale, [(a, b, colour) for a, b in HAND_BONES], max(1, thickness // 2))
+    bodies, hands = poses.bodies, poses.hands
+    for row in np.flatnonzero(bodies.frame == frame):
+        _draw_body(picture, bodies.px[row] * scale, bodies.visibility[row], thickness)
+    for row in np.flatnonzero(hands.frame == frame):
+        colour = LEFT_HAND if hands.left[row] else RIGHT_HAND
+        _draw(picture, hands.px[row] * scale, [(a, b, colour) for a, b in HAND_BONES], max(1, thickness // 2))
     return picture
 
 
-def best_frame(tracks: PoseTracks) -> int:
+def best_frame(poses: Poses) -> int:
     """Return the frame that shows most of a pose, for a thumbnail.
 
     That is the one with the most visible limb joints inside the picture, half of that for a hand's certainty; among
     equals the one nearest to the clip's middle, which is the answer too where there is no pose at all.
     """
-    shown = np.zeros(max(1, tracks.frames))
-    px, visibility = tracks.body_px[:, LIMB_JOINTS], tracks.body_visibility[:, LIMB_JOINTS]
-    inside = ((px >= 0) & (px < (tracks.width, tracks.height))).all(axis=2)
-    np.add.at(shown, tracks.body_frame, (visibility * inside).mean(axis=1) if len(px) else 0)
-    np.add.at(shown, tracks.hand_frame, tracks.hand_score / 2)
+    bodies, hands = poses.bodies, poses.hands
+    shown = np.zeros(max(1, poses.frames))
+    px, visibility = bodies.px[:, LIMB_JOINTS], bodies.visibility[:, LIMB_JOINTS]
+    inside = ((px >= 0) & (px < (poses.width, poses.height))).all(axis=2)
+    np.add.at(shown, bodies.frame, (visibility * inside).mean(axis=1) if len(px) else 0)
+    np.add.at(shown, hands.frame, hands.score / 2)
     distance = np.abs(np.arange(len(shown)) - (len(shown) - 1) / 2) / len(shown)
     # nearly equal is equal: a hundredth more of a joint is no better picture
     return int(np.lexsort((distance, -np.round(shown, 2)))[0])

@@ -94,8 +94,8 @@ def crawl_dag(source: SourceConfig) -> DAG:
         tags=["humannet", "crawl", f"source:{source.source}", f"kind:{source.kind}"],
     ) as dag:
         found = task(task_id="discover", queue="crawl", pool="crawl")(tasks.discover)(source.source)
-        fetched = _stage("fetch", after=found, source=source.source)
-        _verdict([found, fetched, _announce(fetched, FETCHED)])
+        fetched = _stage("fetch", after=[found], source=source.source)
+        _verdict([found, fetched, _announce([fetched], FETCHED)])
     return dag
 
 
@@ -138,10 +138,11 @@ def leg_dag(dag_id: str, doc: str | None) -> DAG:
         default_args=DEFAULTS,
         tags=["humannet", "way", *leg.stages],
     ) as dag:
-        steps: list[Any] = []
+        steps: dict[str, Any] = {}
         for stage in leg.stages:
-            steps.append(_stage(stage, after=steps[-1] if steps else None, weight=leg.weight))
-        _verdict([*steps, _announce(steps[-1], leg.announces)])
+            before = [steps[need] for need in registry.spec(stage).needs if need in steps]
+            steps[stage] = _stage(stage, after=before, weight=leg.weight)
+        _verdict([*steps.values(), _announce(list(steps.values()), leg.announces)])
     return dag
 
 
@@ -159,7 +160,7 @@ def revisit_dag(doc: str | None) -> DAG:
         tags=["humannet", "way"],
     ) as dag:
         due = task(task_id="find_due")(tasks.find_due)()
-        fetched = _stage("fetch", after=None, weight=REVISIT_WEIGHT, partitions=due)
+        fetched = _stage("fetch", after=[], weight=REVISIT_WEIGHT, partitions=due)
         reached = asset(FETCHED)
         told = task(task_id="announce", trigger_rule=TriggerRule.ALL_DONE, outlets=[reached])(tasks.announce_all)(
             reached, due
@@ -186,7 +187,7 @@ def removal_dag(doc: str | None) -> DAG:
     return dag
 
 
-def _stage(stage: str, *, after: Any, weight: int = 1, **options: Any) -> Any:
+def _stage(stage: str, *, after: list[Any], weight: int = 1, **options: Any) -> Any:
     """Add a stage: a task that plans its shards and one task a shard, of a weight. Returns the shards' tasks.
 
     The plan runs whatever became of earlier shards: what is due is asked of the catalog, so a shard that failed holds
@@ -199,7 +200,7 @@ def _stage(stage: str, *, after: Any, weight: int = 1, **options: Any) -> Any:
         priority_weight=PLANNING_WEIGHT,
         doc_md=f"Finds what is due at `{stage}` in this crawl day and packs it into shards.",
     )(tasks.plan)(stage, **options)
-    if after is not None:
+    if after:
         after >> planned
     return task(
         task_id=stage,
@@ -212,7 +213,7 @@ def _stage(stage: str, *, after: Any, weight: int = 1, **options: Any) -> Any:
     )(tasks.run_shard).expand(shard=planned)
 
 
-def _announce(last: Any, uri: str) -> Any:
+def _announce(last: list[Any], uri: str) -> Any:
     """Add the task that announces the crawl day to whoever follows; it runs whatever became of single shards."""
     reached = asset(uri)
     told = task(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from humannet_ops.stages import registry
+
 FETCHED = "humannet://videos"
 
 
@@ -16,7 +18,7 @@ class Leg:
 
     Attributes:
         dag_id: The DAG, a verb and a noun.
-        stages: What it runs, in order.
+        stages: What it runs; each follows those of them that it needs, and the others side by side.
         follows: The asset whose partition starts it.
         announces: The asset whose partition it announces when it is through.
         weight: Priority of its shards where slots are short: what is nearest its end goes first, so that little lies
@@ -30,10 +32,11 @@ class Leg:
     weight: int
 
 
+_FIRST_OF_ANNOTATION = registry.STAGES.index("cut") + 1
 LEGS = (
     Leg("analyse_videos", ("deduplicate_exact", "analyse", "deduplicate_near"), FETCHED, "humannet://analysed", 10),
     Leg("curate_clips", ("detect", "decide", "cut"), "humannet://analysed", "humannet://clips", 20),
-    Leg("annotate_clips", ("annotate",), "humannet://clips", "humannet://annotated", 30),
+    Leg("annotate_clips", registry.STAGES[_FIRST_OF_ANNOTATION:], "humannet://clips", "humannet://annotated", 30),
 )
 REVISIT = "revisit_partitions"
 REMOVAL = "remove_objects"

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from humannet_ops.detectors.lock import ModelLock
 
 # Stages that take a model need the lock to know their version.
-STAGES = ("fetch", "deduplicate_exact", "analyse", "deduplicate_near", "detect", "decide", "cut", "annotate")
+STAGES = (
+    "fetch",
+    "deduplicate_exact",
+    "analyse",
+    "deduplicate_near",
+    "detect",
+    "decide",
+    "cut",
+    "track_people",
+    "pose_body",
+    "pose_hands",
+    "describe_motion",
+)
 
 
 def _module(stage: str) -> Any:

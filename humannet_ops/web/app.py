@@ -108,7 +108,7 @@ def one_source(name: str) -> str:
 def clip_picture(clip_id: str) -> Response:
     """Draw a kept clip's best frame with its pose."""
     found = _artifacts(clip_id)
-    return _jpeg(_clip_picture(found.get("clip"), found.get("pose")))
+    return _jpeg(_clip_picture(found.get("clip"), found.get("body_tracks"), found.get("hand_tracks")))
 
 
 def video_picture(video_id: str, at: float = 0.0) -> Response:
@@ -129,8 +129,8 @@ def clip_file(clip_id: str) -> Response:
 
 
 @lru_cache(PICTURES_KEPT)
-def _clip_picture(clip_uri: str | None, pose_uri: str | None) -> bytes | None:
-    return pictures.clip_picture(open_store(), clip_uri, pose_uri)
+def _clip_picture(clip_uri: str | None, body_uri: str | None, hand_uri: str | None) -> bytes | None:
+    return pictures.clip_picture(open_store(), clip_uri, body_uri, hand_uri)
 
 
 @lru_cache(PICTURES_KEPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ logger = logging.getLogger(__name__)
 LONG_SIDE, QUALITY = 440, 78
 
 
-def clip_picture(store: Store, clip_uri: str | None, pose_uri: str | None) -> bytes | None:
+def clip_picture(store: Store, clip_uri: str | None, body_uri: str | None, hand_uri: str | None) -> bytes | None:
     """Return the frame of a clip on which the pose is best, with the pose drawn on it.
 
     Args:
         store: The object store.
         clip_uri: The encoded clip.
-        pose_uri: Its pose track; without one the frame in the middle is shown as it is.
+        body_uri: Its bodies.
+        hand_uri: Its hands; without either the frame in the middle is shown as it is.
 
     Returns:
         A JPEG, or None where the clip is gone or cannot be read.
@@ -33,11 +35,9 @@ def clip_picture(store: Store, clip_uri: str | None, pose_uri: str | None) -> by
     import av
 
     try:
-        with store.local(clip_uri) as clip:
-            if pose_uri is None:
-                return _jpeg(_frame(clip, None))
-            with store.local(pose_uri) as pose:
-                return _jpeg(_posed(clip, pose))
+        with store.local(clip_uri) as clip, ExitStack() as held:
+            files = [held.enter_context(store.local(uri)) if uri else None for uri in (body_uri, hand_uri)]
+            return _jpeg(_posed(clip, *files))
     except (StoreError, av.FFmpegError, OSError, ValueError, LookupError) as error:
         logger.warning("no picture of %s: %s", clip_uri, error)
         return None
@@ -64,12 +64,14 @@ def sampled_picture(store: Store, frames_uri: str | None, t_s: float) -> bytes |
     return None if found is None else _jpeg(found.rgb)
 
 
-def _posed(clip: Path, pose: Path) -> NDArray[np.uint8]:
-    from humannet_ops.media import overlay, pose_tracks
+def _posed(clip: Path, body_file: Path | None, hand_file: Path | None) -> NDArray[np.uint8]:
+    from humannet_ops.media import overlay, poses
 
-    track = pose_tracks.read(pose)
-    number = overlay.best_frame(track)
-    return overlay.draw_pose(_frame(clip, number), track, number)
+    found = poses.read(body_file, hand_file)
+    if found is None:
+        return _frame(clip, None)
+    number = overlay.best_frame(found)
+    return overlay.draw_pose(_frame(clip, number), found, number)
 
 
 def _frame(clip: Path, number: int | None) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ class InFile:
 
     def clip_picture(self, row: dict[str, Any]) -> str | None:
         """Return the best frame with its pose."""
-        return _inline(pictures.clip_picture(self.store, row["artifact_uri"], row["pose_uri"]))
+        return _inline(pictures.clip_picture(self.store, row["artifact_uri"], row["body_uri"], row["hand_uri"]))
 
     def rejected_picture(self, row: dict[str, Any]) -> str | None:
         """Return the nearest sampled frame."""

@@ -20,15 +20,17 @@ WITH ranked AS (
     LIMIT :most
 )
 SELECT r.clip_id, r.video_id, r.source, r.viewpoint, r.start_s, r.end_s, r.duration_s, r.scores, r.artifact_uri,
-       r.license, v.title, v.origin_uri, pose.uri AS pose_uri,
-       (SELECT a.value ->> 'text' FROM v_annotations a
-        WHERE a.clip_id = r.clip_id AND a.kind = 'description' LIMIT 1) AS description
+       r.license, v.title, v.origin_uri, pose.body_uri, pose.hand_uri,
+       (SELECT a.value ->> 'short' FROM v_annotations a
+        WHERE a.clip_id = r.clip_id AND a.kind = 'caption' LIMIT 1) AS description
 FROM ranked r
 JOIN videos v USING (video_id)
 LEFT JOIN LATERAL (
-    SELECT a.uri FROM outcome_artifacts a
+    SELECT max(a.uri) FILTER (WHERE a.kind = 'body_tracks') AS body_uri,
+           max(a.uri) FILTER (WHERE a.kind = 'hand_tracks') AS hand_uri
+    FROM outcome_artifacts a
     JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version
-    WHERE a.subject_id = r.clip_id AND a.kind = 'pose' LIMIT 1
+    WHERE a.subject_id = r.clip_id
 ) pose ON true
 ORDER BY r.place, r.source, v.title, r.clip_id;
 

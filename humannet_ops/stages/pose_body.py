@@ -1,0 +1,146 @@
+"""pose_body: the body of every person who was followed, in every frame of a clip.
+
+A person is cut out along the track and enlarged by nobody else: the pose model sees one person at a time, so it can
+neither jump to another nor find one where the detector sees none.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humannet_ops.detectors.factory import open_body_pose
+from humannet_ops.domain.outcome import Reason
+from humannet_ops.domain.records import Annotation, ClipSubject, Result, kept, skipped
+from humannet_ops.domain.skeleton import Body
+from humannet_ops.domain.stage import StageSpec
+from humannet_ops.media import body_tracks, clip_frames, people, pose_scores
+from humannet_ops.media.track_file import PARQUET
+from humannet_ops.settings import Settings
+from humannet_ops.stages.protocol import Context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from humannet_ops.detectors.lock import ModelLock
+    from humannet_ops.detectors.protocol import BodyPose, Frame
+    from humannet_ops.media.body_tracks import BodyTracks
+    from humannet_ops.media.people import People
+
+ROLE = "body_pose"
+SPEC = StageSpec(
+    "pose_body", "clip", revision=1, queue="gpu", needs=("track_people",), reads=("track_people",), roles=(ROLE,)
+)
+# The most persons of a clip whose bodies are estimated, those seen in most frames first. Each costs as much again.
+MAX_BODIES = 3
+# Seconds between two sightings of a person across which the body is still looked for, as the tracker bridges; and half
+# of it before the first sighting and after the last.
+REACH_S = people.BRIDGED_S
+# The side of the square that the model sees, in longer sides of the person's box: its own detector wants some margin.
+MARGIN = 1.3
+
+
+def configuration(config: Settings, models: ModelLock) -> dict[str, Any]:
+    """Return what else decides the result."""
+    return {
+        "max_bodies": MAX_BODIES,
+        "reach_s": REACH_S,
+        "margin": MARGIN,
+        "body_tracks": [body_tracks.VERSION, body_tracks.DESCRIPTION["smoothing"]],
+    }
+
+
+class PoseBody:
+    """Estimates the bodies of one clip."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        # one graph a person, so that each is followed by itself
+        self.models = [open_body_pose(context.models) for _ in range(MAX_BODIES)]
+        self.release = self.models[0].release
+
+    def process(self, subject: ClipSubject) -> Result:
+        """Estimate, store the bodies and say how well they are seen."""
+        with self.context.store.local(subject.inputs[people.KIND].uri) as path:
+            found = people.read(path)
+        if not found.person_tracks:
+            return skipped(
+                Reason.NO_BODY, "the detector follows nobody in this clip", scores=pose_scores.of_bodies(None)
+            )
+        with self.context.store.local(subject.inputs["clip"].uri) as path:
+            bodies = self._bodies(path, found)
+        scores = pose_scores.of_bodies(bodies)
+        if not len(bodies.frame):
+            return skipped(Reason.NO_BODY, "the pose model finds no body where the detector sees people", scores=scores)
+        target = self.context.scratch / "bodies.parquet"
+        body_tracks.write(target, bodies)
+        artifact = self.context.store.put(target, kind=body_tracks.KIND, suffix=".parquet", media_type=PARQUET)
+        about = {"bodies": len(np.unique(bodies.track)), "persons": len(found.person_tracks)}
+        return kept(
+            scores=scores,
+            detail={"frames": bodies.frames, **about},
+            artifacts=(artifact,),
+            records=(Annotation(SPEC.name, self.release, {**scores, **about}, artifact),),
+            model_releases=(self.release,),
+        )
+
+    def _bodies(self, path: Path, found: People) -> BodyTracks:
+        config = self.context.config
+        tracks = found.person_tracks[:MAX_BODIES]
+        squares = [crops(found.boxes_of(track, round(REACH_S * found.fps))) for track in tracks]
+        models = self.models[: len(tracks)]
+        for model in models:
+            model.start()
+        seen: list[tuple[int, int, Body]] = []
+        with (
+            clip_frames.open_clip(path, threads=config.threads, timeout_s=config.subject_timeout_s) as clip,
+            ThreadPoolExecutor(config.threads, "body-pose") as pool,
+        ):
+            for number, frame in enumerate(clip):
+                here = [square[number] if number < len(square) else np.full(3, np.nan) for square in squares]
+                for track, body in zip(tracks, pool.map(estimate, models, [frame] * len(models), here), strict=True):
+                    if body is not None:
+                        seen.append((number, track, body))
+        return body_tracks.collect(
+            seen,
+            frames=clip.count,
+            fps=clip.fps,
+            width=clip.width,
+            height=clip.height,
+            metadata={"model_releases": {ROLE: self.release}, "gate": "a followed person's box"},
+        )
+
+
+def crops(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the square to look at in each frame: x, y of its corner and its side, in whole pixels; NaN where none.
+
+    The side is one for the whole track, so that the picture does not breathe with the boxes; the centre follows them.
+
+    Args:
+        boxes: frames x 4, NaN where the track is not there.
+    """
+    there = ~np.isnan(boxes[:, 0])
+    squares = np.full((len(boxes), 3), np.nan)
+    if there.any():
+        extent = boxes[there, 2:] - boxes[there, :2]
+        side = np.ceil(MARGIN * extent.max())
+        centre = (boxes[there, :2] + boxes[there, 2:]) / 2
+        squares[there] = np.column_stack([np.floor(centre - side / 2), np.full(len(centre), side)])
+    return squares
+
+
+def estimate(model: BodyPose, frame: Frame, square: NDArray[np.float64]) -> Body | None:
+    """Estimate the body inside a square, black where it reaches beyond the frame; pixels are the frame's."""
+    if np.isnan(square).any():
+        return None
+    x, y, side = (int(value) for value in square)
+    height, width = frame.shape[:2]
+    seen = np.zeros((side, side, 3), np.uint8)
+    left, top, right, bottom = max(0, x), max(0, y), min(width, x + side), min(height, y + side)
+    seen[top - y : bottom - y, left - x : right - x] = frame[top:bottom, left:right]
+    body = model.estimate(seen)
+    return None if body is None else Body(body.px + np.array([x, y], np.float32), body.visibility, body.world_m)
