@@ -8,7 +8,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, reviewer;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader, reviewer;
 GRANT SELECT ON
     stages, shards, shard_subjects, stage_runs, attempts, outcomes, artifacts, outcome_artifacts, videos, clips,
-    fingerprints, annotations, postponements, object_removals
+    fingerprints, annotations, labels, taxonomy_nodes, postponements, object_removals
     TO crawler, worker;
 GRANT SELECT ON
     sources, reasons, model_releases, crawls, listing_faults, crawl_memory, video_aliases, keywords, keyword_budgets,
@@ -31,6 +31,7 @@ GRANT INSERT ON task_failures TO crawler, worker;
 GRANT INSERT, UPDATE (shot, start_s, end_s, analyse_version, retired_at) ON clips TO worker;
 GRANT INSERT, DELETE ON fingerprints TO worker;
 GRANT INSERT, UPDATE (value, uri) ON annotations TO worker;
+GRANT INSERT, UPDATE (confidence, model_release) ON labels TO worker;
 -- as above: a worker locks a video's row while it records (FOR KEY SHARE) and changes none
 GRANT UPDATE (has_audio) ON videos TO worker;
 
@@ -53,10 +54,11 @@ GRANT INSERT, DELETE, UPDATE (items, bytes, received, volume, disk_bytes, expire
 GRANT INSERT, DELETE ON host_leases TO crawler;
 GRANT INSERT, UPDATE (items, bytes) ON source_days TO crawler;
 
--- Planning, which registers this code's stages, reasons and models.
+-- Planning, which registers this code's stages, reasons, models and taxonomy.
 GRANT INSERT, UPDATE (ordinal, subject, queue, needs, version, updated_at) ON stages TO crawler;
 GRANT INSERT, UPDATE (outcome, description) ON reasons TO crawler;
 GRANT INSERT ON model_releases TO crawler;
+GRANT INSERT, UPDATE (level, name, definition, version, retired_at) ON taxonomy_nodes TO crawler;
 GRANT INSERT ON shards, shard_subjects TO crawler;
 
 -- After a takedown: sealing, clearing, removing. `humannet takedown` does it at once for whoever takes down.
@@ -64,7 +66,8 @@ GRANT INSERT ON tombstones TO crawler, reviewer;
 GRANT UPDATE (sealed_at) ON takedowns TO crawler, reviewer;
 GRANT INSERT, UPDATE (clips) ON release_recalls TO crawler, reviewer;
 GRANT DELETE ON
-    annotations, outcome_artifacts, fingerprints, upstream_changes, object_removals, artifacts TO crawler, reviewer;
+    annotations, labels, outcome_artifacts, fingerprints, upstream_changes, object_removals, artifacts
+    TO crawler, reviewer;
 GRANT UPDATE (label) ON shards TO crawler, reviewer;
 GRANT UPDATE (title, uploader, published, probe, takedown_id, cleared_at) ON videos TO reviewer;
 GRANT UPDATE (scores, detail) ON outcomes TO reviewer;

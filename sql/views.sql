@@ -153,6 +153,22 @@ JOIN clips c ON c.clip_id = a.clip_id AND c.retired_at IS NULL
 JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
 JOIN stages s ON s.stage = a.stage AND s.version = a.stage_version;
 
+CREATE VIEW v_labels AS
+SELECT
+    l.clip_id,
+    l.facet,
+    l.path,
+    split_part(l.path, '/', 1) AS l1,
+    nullif(split_part(l.path, '/', 2), '') AS l2,
+    nullif(split_part(l.path, '/', 3), '') AS l3,
+    l.confidence,
+    l.origin,
+    l.model_release
+FROM labels l
+JOIN clips c ON c.clip_id = l.clip_id AND c.retired_at IS NULL
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+JOIN stages s ON s.stage = l.stage AND s.version = l.stage_version;
+
 -- Each video on its way: whether it was fetched, whether its way has ended, the seconds of it that are kept, and the
 -- seconds of work that it took. The same as v_videos and v_clips say, for many videos at once.
 CREATE VIEW video_yields AS

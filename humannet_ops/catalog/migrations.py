@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from humannet_ops.catalog.connection import SQL, CatalogError, address, catalog_url, connect, queries, transaction
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.stage import StageSpec
+from humannet_ops.domain.taxonomy import taxonomy
 
 
 def upgrade(revision: str = "head") -> None:
@@ -59,12 +60,22 @@ def revisions() -> tuple[str | None, str | None]:
 
 
 def register(specs: Sequence[StageSpec], versions: Mapping[str, str]) -> None:
-    """Write the reason codes and the stages with their current versions. Writes nothing where nothing changed."""
+    """Write the reason codes, the taxonomy and the stages with their versions. Writes nothing where nothing changed."""
     with connect() as link, transaction(link):
         for reason in Reason:
             queries().upsert_reason(
                 link, reason=reason.value, outcome=reason.outcome.value, description=reason.description
             )
+        nodes = list(taxonomy().nodes())
+        queries().upsert_taxonomy(
+            link,
+            version=taxonomy().version,
+            facets=[node.facet for node in nodes],
+            paths=[node.path for node in nodes],
+            levels=[node.level for node in nodes],
+            names=[node.name for node in nodes],
+            definitions=[node.definition for node in nodes],
+        )
         queries().retire_stages(link, stages=[spec.name for spec in specs])
         for ordinal, spec in enumerate(specs, start=1):
             queries().upsert_stage(

@@ -165,9 +165,7 @@ _VIDEO_FIELDS = ("video_id", "source", "origin_uri", "signature", "title", "lice
 _CLIP_FIELDS = ("clip_id", "shot", "start_frame", "end_frame", "start_s", "end_s")
 
 
-def _subject(
-    row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, _Found]
-) -> VideoSubject | ClipSubject:
+def _subject(row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, _Found]) -> VideoSubject | ClipSubject:
     fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps", "published")}
     video = VideoSubject(**fields, inputs=inputs.get(row["video_id"], {}))
     if "clip_id" not in row:

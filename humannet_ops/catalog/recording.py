@@ -15,7 +15,7 @@ from humannet_ops.catalog.connection import Connection, connect, queries, transa
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
 from humannet_ops.domain.outcome import Reason
-from humannet_ops.domain.records import Annotation, Artifact, ClipSpan, Fingerprint, Record, Result, VideoFile
+from humannet_ops.domain.records import Annotation, Artifact, ClipSpan, Fingerprint, Label, Record, Result, VideoFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +215,21 @@ def _(entry: Annotation, link: Connection, owner: _Owner) -> None:
         model_release=entry.model_release,
         value=_json(entry.value),
         uri=entry.artifact.uri if entry.artifact else None,
+    )
+
+
+@_write.register
+def _(entry: Label, link: Connection, owner: _Owner) -> None:
+    queries().insert_label(
+        link,
+        clip_id=owner.subject_id,
+        facet=entry.facet,
+        path=entry.path,
+        origin=entry.origin,
+        confidence=entry.confidence,
+        model_release=entry.model_release,
+        stage=owner.stage,
+        version=owner.version,
     )
 
 

@@ -157,6 +157,7 @@ def clear(link: Connection, most: int, name: str | None = None) -> list[str]:
         if videos:
             queries().queue_objects(link, video_ids=videos)
             queries().clear_annotations(link, video_ids=videos)
+            queries().clear_clip_labels(link, video_ids=videos)
             queries().clear_artifacts(link, video_ids=videos)
             queries().clear_labels(link, video_ids=videos)
             queries().clear_outcomes(link, video_ids=videos)

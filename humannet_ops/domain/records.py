@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from humannet_ops.domain.outcome import Outcome, Reason
+from humannet_ops.domain.taxonomy import taxonomy
 
 Scores = Mapping[str, Any]
 
@@ -125,7 +126,32 @@ class Annotation:
     artifact: Artifact | None = None
 
 
-Record = VideoFile | ClipSpan | Fingerprint | Annotation
+LabelOrigin = Literal["endpoint", "offline", "inherited", "pseudo"]
+"""Who says it: a vision endpoint, the offline models, the data set that the clip comes from, a rule on signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A class of the taxonomy that a clip belongs to.
+
+    Raises:
+        TaxonomyError: the path is not in the facet's tree.
+        ValueError: the confidence is no probability.
+    """
+
+    facet: str
+    path: str
+    confidence: float
+    origin: LabelOrigin
+    model_release: str
+
+    def __post_init__(self) -> None:
+        taxonomy().node(self.facet, self.path)
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"label {self.path}: confidence {self.confidence} is no probability, 0 to 1")
+
+
+Record = VideoFile | ClipSpan | Fingerprint | Annotation | Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,12 @@ INSERT INTO annotations (clip_id, kind, stage, stage_version, model_release, val
 VALUES (:clip_id, :kind, :stage, :version, :model_release, :value, :uri)
 ON CONFLICT (clip_id, kind, stage_version, model_release) DO UPDATE SET value = excluded.value, uri = excluded.uri;
 
+-- name: insert_label!
+INSERT INTO labels (clip_id, facet, path, origin, confidence, model_release, stage, stage_version)
+VALUES (:clip_id, :facet, :path, :origin, :confidence, :model_release, :stage, :version)
+ON CONFLICT (clip_id, facet, path, origin, stage, stage_version)
+DO UPDATE SET confidence = excluded.confidence, model_release = excluded.model_release;
+
 -- name: insert_task_failure!
 INSERT INTO task_failures (dag_id, run_id, task_id, map_index, try_number, error)
 VALUES (:dag_id, :run_id, :task_id, :map_index, :try_number, :error);

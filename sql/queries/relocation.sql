@@ -40,6 +40,9 @@ WITH named AS (
 ), unannotated AS (
     DELETE FROM annotations n USING lost l
     WHERE (n.stage, n.clip_id, n.stage_version) = (l.stage, l.subject_id, l.stage_version)
+), unlabelled AS (
+    DELETE FROM labels n USING lost l
+    WHERE (n.stage, n.clip_id, n.stage_version) = (l.stage, l.subject_id, l.stage_version)
 ), reset AS (
     DELETE FROM attempts t USING lost l
     WHERE (t.stage, t.subject_id, t.stage_version) = (l.stage, l.subject_id, l.stage_version)

@@ -23,6 +23,7 @@ CONTRACT = {
     " run_id, task_id, try_number, worker, queue, started_at, seconds, code_revision, artifact_uri, artifact_sha256",
     "v_funnel": "stage, outcome, reason, videos, clips, hours",
     "v_annotations": "clip_id, kind, model_release, value, artifact_uri",
+    "v_labels": "clip_id, facet, path, l1, l2, l3, confidence, origin, model_release",
     "v_provenance": "video_id, source, origin_uri, canonical_uri, extractor, extractor_id, uploader, uploaded_on,"
     " license, terms, fetched_at, fetched_from, client, sha256, bytes, metadata_uri, gone_at",
     "v_keywords": "keyword, source, parent, proposed_by, proposed_at, status, reason, items, candidates, brought,"
@@ -42,7 +43,9 @@ def dump(url: str) -> str:
     ).stdout  # fmt: skip
     text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
     # default privileges give the same grants in another order
-    return re.sub(r"(?:^GRANT .*\n)+", lambda grants: "\n".join(sorted(grants[0].splitlines())) + "\n", text, flags=re.M)
+    return re.sub(
+        r"(?:^GRANT .*\n)+", lambda grants: "\n".join(sorted(grants[0].splitlines())) + "\n", text, flags=re.M
+    )
 
 
 def test_migrations_lead_to_the_schema_files(home: Path, new_database, monkeypatch) -> None:
