@@ -29,6 +29,8 @@ KIND, VERSION = "people", 1
 PERSON = "person"
 # A person who is hidden for so long is the same afterwards.
 BRIDGED_S = 1.0
+# ByteTrack's own default: boxes that overlap less are not the same thing.
+MIN_IOU = 0.1
 DESCRIPTION = {
     "kind": KIND,
     "version": VERSION,
@@ -188,6 +190,7 @@ def link(
         track_activation_threshold=starts_at,
         high_conf_det_threshold=starts_at,
         minimum_consecutive_frames=1,
+        minimum_iou_threshold=MIN_IOU,
     )
     linked = np.full(len(frame), -1, np.int32)
     for number in looked_at:
@@ -196,7 +199,29 @@ def link(
         answer = tracker.update(seen)
         if len(answer) and answer.tracker_id is not None:
             linked[np.asarray(answer.data["row"], int)] = answer.tracker_id
+    _give_first_boxes(linked, looked_at, frame, box, score >= starts_at)
     return _renumbered(linked)
+
+
+def _give_first_boxes(
+    linked: NDArray[np.int32],
+    looked_at: NDArray[Any],
+    frame: NDArray[np.int32],
+    box: NDArray[np.float32],
+    may_start: NDArray[np.bool_],
+) -> None:
+    """Give each track the box that began it: the tracker numbers a track from its second box on."""
+    from supervision import box_iou_batch
+
+    tracks, firsts = np.unique(linked, return_index=True)
+    for track, first in zip(tracks, firsts, strict=True):
+        before = looked_at[looked_at < frame[first]][-1:]
+        free = np.flatnonzero(np.isin(frame, before) & (linked < 0) & may_start)
+        if track < 0 or not len(free):
+            continue
+        overlaps = box_iou_batch(box[first : first + 1], box[free])[0]
+        if overlaps.max() >= MIN_IOU:
+            linked[free[overlaps.argmax()]] = track
 
 
 def _renumbered(linked: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -7,6 +7,7 @@ metadata has ``kind``, ``version``, ``units``, ``frames_of_reference`` and whate
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def _column(values: Any) -> Any:
     if isinstance(values, np.ma.MaskedArray):
         return pa.array(values.data, mask=np.ma.getmaskarray(values))
     if isinstance(values, np.ndarray) and values.ndim > 1:
-        rows = values.reshape(len(values), -1).astype(np.float32)
+        rows = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
         offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
         lists: Any = pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.ravel()))  # type: ignore[call-overload]
         return lists

@@ -11,12 +11,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from annotator import Annotator
 
 from humannet_ops.catalog import reading
-from humannet_ops.settings import settings
+from humannet_ops.detectors import install
+from humannet_ops.detectors.lock import ModelLock
+from humannet_ops.settings import Settings, settings
 from humannet_ops.stages import execution, registry
+from humannet_ops.stages.protocol import Context
+from humannet_ops.storage import FolderStore
 
 DAY = "2026-01-01"
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> ModelLock:
+    """The models of the default profile."""
+    return install.install(tmp_path_factory.mktemp("models"), "default", Settings())
+
+
+@pytest.fixture(scope="module")
+def annotator(installed: ModelLock, tmp_path_factory: pytest.TempPathFactory) -> Annotator:
+    """Runs annotation stages on single clips."""
+    root = tmp_path_factory.mktemp("annotator")
+    (root / "scratch").mkdir()
+    return Annotator(Context(Settings(), FolderStore(root / "store"), installed, root / "scratch"))
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[[str], Path]:
+    """A function that finds a sample video."""
+
+    def find(name: str) -> Path:
+        path = settings().home / "packages" / "samples" / name
+        if not path.exists():
+            pytest.skip(f"{path} is absent: run `make samples`")
+        return path
+
+    return find
 
 
 class Way:
@@ -25,7 +57,7 @@ class Way:
     def __init__(self, videos: Path, as_role: Callable[[str], Any] = nullcontext) -> None:
         self.videos, self.as_role = videos, as_role
 
-    def go(self, *, key: str = DAY, until: str = "annotate") -> Counter[str]:
+    def go(self, *, key: str = DAY, until: str = registry.STAGES[-1]) -> Counter[str]:
         """Discover, then run every stage up to ``until``, each step as the role that has it; count outcomes."""
         with self.as_role("crawler"):
             execution.discover("videos", key, execution.person())

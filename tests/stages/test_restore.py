@@ -123,7 +123,7 @@ def test_a_store_older_than_its_catalog_is_worked_for_again(
     statuses = gone_through.statuses()
     # what was stored after the store's copy: of every kind one object, an annotation's too
     by_kind = {uri.split("/")[-3]: uri for uri in reading.artifact_uris()}
-    assert {"video", "clip", "pose", "sampled_frames"} <= by_kind.keys()
+    assert {"video", "clip", "people", "body_tracks", "sampled_frames"} <= by_kind.keys()
     for uri in by_kind.values():
         open_store().delete(uri)
     code, text = doctor()
