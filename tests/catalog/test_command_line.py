@@ -38,8 +38,10 @@ from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.stages import execution, registry
 
 DAY = "2026-01-01"
-SECONDS = {"fetch": 0.5, "deduplicate_exact": 0.25, "analyse": 2.0, "deduplicate_near": 0.125, "detect": 8.0,
-           "decide": 0.0625, "cut": 4.0, "annotate": 16.0}  # fmt: skip
+SECONDS = dict.fromkeys(registry.STAGES, 16.0) | {
+    "fetch": 0.5, "deduplicate_exact": 0.25, "analyse": 2.0, "deduplicate_near": 0.125, "detect": 8.0,
+    "decide": 0.0625, "cut": 4.0,
+}  # fmt: skip
 CHECKS = [
     {"name": "person_share", "value": 0.9, "threshold": 0.2, "passed": True, "is_minimum": True, "reason": "no_person"},
     {"name": "motion", "value": 0.00123456, "threshold": 0.02, "passed": False, "is_minimum": True,

@@ -33,7 +33,7 @@ from humannet_ops.domain.records import (
 )
 from humannet_ops.domain.skeleton import Body
 from humannet_ops.domain.stage import StageSpec, stage_versions
-from humannet_ops.media import pose_tracks
+from humannet_ops.media import body_tracks
 from humannet_ops.media.sampled_frames import Writer
 from humannet_ops.storage import open_store
 from humannet_ops.web import report
@@ -46,7 +46,7 @@ STAGES = (
     StageSpec("deduplicate_near", "video", 1, "cpu", ("analyse",), ("analyse",)),
     StageSpec("decide", "clip", 1, "cpu", ("deduplicate_near",), ("analyse",)),
     StageSpec("cut", "clip", 1, "cpu", ("decide",), ("fetch",)),
-    StageSpec("annotate", "clip", 1, "gpu", ("cut",), ("cut",)),
+    StageSpec("pose_body", "clip", 1, "gpu", ("cut",), ("cut",)),
 )
 TITLE = 'walk <b>"one"</b>\nday.mp4'
 RED, GREEN = (220, 30, 30), (30, 200, 60)
@@ -96,8 +96,8 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
         ids["kept"] = subject.clip_id
         return kept(detail={"viewpoint": "ego"}, scores={"person_frames": 0.9})
 
-    def annotate(subject: ClipSubject) -> Result:
-        described = Annotation("description", "signals", {"text": "A person <i>walks</i>."})
+    def pose_body(subject: ClipSubject) -> Result:
+        described = Annotation("caption", "signals", {"short": "A person <i>walks</i>."})
         scores = {"body_pose_score": 0.875, "motion_score": 1.25}
         return kept(scores=scores, artifacts=(pose,), records=(described,), model_releases=("pose@1",))
 
@@ -106,7 +106,7 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
     _run("deduplicate_near", deduplicate)
     _run("decide", decide)
     _run("cut", lambda _subject: kept(artifacts=(clip,)))
-    _run("annotate", annotate)
+    _run("pose_body", pose_body)
     return ids
 
 
@@ -146,9 +146,9 @@ def _stored_pose(folder: Path) -> Artifact:
     path = folder / "pose.parquet"
     px = np.stack([np.linspace(160, 300, 33), np.linspace(20, 100, 33)], axis=1)
     bodies = [Body(px, np.full(33, 1.0 if number == 20 else 0.6), np.zeros((33, 3))) for number in range(30)]
-    tracks = pose_tracks.collect([(body, []) for body in bodies], fps=30, width=320, height=240)
-    pose_tracks.write(path, tracks)
-    return open_store().put(path, kind="pose", suffix=".parquet", media_type="application/x-parquet")
+    seen = [(number, 0, body) for number, body in enumerate(bodies)]
+    body_tracks.write(path, body_tracks.collect(seen, frames=30, fps=30, width=320, height=240))
+    return open_store().put(path, kind="body_tracks", suffix=".parquet", media_type="application/x-parquet")
 
 
 def _stored_frames(folder: Path) -> Artifact:

@@ -157,7 +157,7 @@ def test_a_subject_that_kills_its_worker_is_quarantined_and_its_shard_goes_on(wa
         ended = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True)
         assert ended.returncode == -9, ended.stderr.decode()
     assert execution.run_shard(shard["shard_id"], execution.person()) == {
-        "kept": 1, "rejected": 0, "failed": 1, "postponed": 0,
+        "kept": 1, "rejected": 0, "failed": 1, "skipped": 0, "postponed": 0,
     }  # fmt: skip
     assert sorted(way.statuses().values()) == [("failed", "crashed"), ("pending", None)]
 
