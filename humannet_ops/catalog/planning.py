@@ -166,7 +166,7 @@ _CLIP_FIELDS = ("clip_id", "shot", "start_frame", "end_frame", "start_s", "end_s
 
 
 def _subject(row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, _Found]) -> VideoSubject | ClipSubject:
-    fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps", "published")}
+    fields: dict[str, Any] = {name: row[name] for name in (*_VIDEO_FIELDS, "height", "fps", "kind", "published")}
     video = VideoSubject(**fields, inputs=inputs.get(row["video_id"], {}))
     if "clip_id" not in row:
         return video
@@ -175,6 +175,7 @@ def _subject(row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, 
         **{name: row[name] for name in _CLIP_FIELDS},
         video=video,
         inputs=inputs.get(clip_id, {}),
+        viewpoint=row["viewpoint"],
         scores=found[clip_id].scores,
         annotations=found[clip_id].annotations,
     )

@@ -27,8 +27,9 @@ class Artifact:
 class VideoSubject:
     """A video as stages see it.
 
-    ``inputs`` maps an artifact kind to what earlier stages made, at current versions; ``published`` is what the source
-    says about it (description, tags, segments, a data set's own columns): untrusted text.
+    ``inputs`` maps an artifact kind to what earlier stages made, at current versions; ``kind`` is its source's;
+    ``published`` is what the source says about it (description, tags, segments, a data set's own columns): untrusted
+    text.
     """
 
     video_id: str
@@ -42,6 +43,7 @@ class VideoSubject:
     width: int | None = None
     height: int | None = None
     fps: float | None = None
+    kind: str = ""
     published: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
 
@@ -55,7 +57,8 @@ class VideoSubject:
 class ClipSubject:
     """Frames ``[start_frame, end_frame)`` of a video, on a presentation clock that starts with its first frame.
 
-    ``scores`` and ``annotations`` (by kind) are what earlier stages found, at current versions.
+    ``viewpoint`` (``ego``, ``exo``), ``scores`` and ``annotations`` (by kind) are what earlier stages found, at current
+    versions.
     """
 
     clip_id: str
@@ -66,6 +69,7 @@ class ClipSubject:
     start_s: float
     end_s: float
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    viewpoint: str | None = None
     scores: Scores = field(default_factory=dict)
     annotations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

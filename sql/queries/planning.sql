@@ -104,10 +104,11 @@ SELECT shard_id, stage, stage_version, partition_key, label FROM shards WHERE sh
 
 -- name: shard_videos
 -- The shard's videos that still have no final outcome, in planned order. Finished ones are not done twice.
-SELECT v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
+SELECT v.video_id, v.source, f.kind, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
        v.fps, v.published, coalesce(t.attempts, 0) AS attempts
 FROM shard_subjects s
 JOIN videos v ON v.video_id = s.subject_id
+JOIN sources f USING (source)
 LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
 WHERE s.shard_id = :shard_id AND v.takedown_id IS NULL
   AND NOT EXISTS (
@@ -119,11 +120,14 @@ ORDER BY s.ordinal;
 
 -- name: shard_clips
 SELECT c.clip_id, c.shot, c.start_frame, c.end_frame, c.start_s, c.end_s,
-       v.video_id, v.source, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
-       v.fps, v.published, coalesce(t.attempts, 0) AS attempts
+       v.video_id, v.source, f.kind, v.origin_uri, v.signature, v.title, v.license, v.sha256, v.duration_s, v.width, v.height,
+       v.fps, v.published, coalesce(t.attempts, 0) AS attempts,
+       (SELECT o.detail ->> 'viewpoint' FROM outcomes o JOIN stages d ON d.stage = o.stage AND d.version = o.stage_version
+        WHERE o.stage = 'decide' AND o.subject_id = c.clip_id) AS viewpoint
 FROM shard_subjects s
 JOIN clips c ON c.clip_id = s.subject_id
 JOIN videos v ON v.video_id = c.video_id
+JOIN sources f USING (source)
 LEFT JOIN attempts t ON t.stage = :stage AND t.stage_version = :version AND t.subject_id = s.subject_id
 WHERE s.shard_id = :shard_id AND v.takedown_id IS NULL
   AND NOT EXISTS (

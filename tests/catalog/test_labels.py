@@ -217,5 +217,6 @@ def test_a_stage_is_given_what_was_published_measured_and_said_before(corpus: Co
     for clip in (first, second):
         assert isinstance(clip, ClipSubject)
         assert clip.video.published == {"description": "about a"}
+        assert (clip.video.kind, clip.viewpoint) == ("http_manifest", None)
         assert clip.scores == {"hand_frame_share": 0.5}
         assert clip.annotations == {"caption": {"short": "A hand."}}

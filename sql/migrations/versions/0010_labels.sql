@@ -49,3 +49,5 @@ GRANT SELECT ON taxonomy_nodes, labels TO crawler, worker;
 GRANT INSERT, UPDATE (level, name, definition, version, retired_at) ON taxonomy_nodes TO crawler;
 GRANT INSERT, UPDATE (confidence, model_release) ON labels TO worker;
 GRANT DELETE ON labels TO crawler, reviewer;
+-- of what kind a video's source is
+GRANT SELECT (source, kind) ON sources TO worker;
