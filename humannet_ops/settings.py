@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         REPOSITORY / "humannet_ops" / "domain" / "policy.yaml", description="Thresholds of the decide stage."
     )
     models_dir: Path | None = Field(None, description="Installed models and their lock. Empty: HOME/models.")
+    models_file: Path | None = Field(
+        None, description="More candidates in the form of detectors/models.toml; they go before those."
+    )
     yolo_weights: Path | None = Field(
         None, description="Weights for the person detector: a file, or an exported folder (worker extra)."
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from humannet_ops.detectors.lock import ModelError
 from humannet_ops.settings import Settings
 
 PINS = Path(__file__).with_name("models.toml")
@@ -53,6 +54,8 @@ class Candidate:
     files: tuple[PinnedFile, ...] = ()
     when: Mapping[str, str] = field(default_factory=dict)
     npm: Tarball | None = None
+    entry: str = ""
+    own: bool = False
 
     def refusal(self, profile: str, config: Settings) -> str | None:
         """Say why this candidate cannot be used here, or ``None`` if nothing speaks against trying."""
@@ -80,10 +83,32 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def read_pins(path: Path = PINS) -> tuple[Candidate, ...]:
-    """Read the candidates in order of preference."""
+def read_pins(config: Settings) -> tuple[Candidate, ...]:
+    """Read the candidates in order of preference: the user's own, then ours.
+
+    Raises:
+        ModelError: the user's file cannot be read, or a candidate in it lacks a field.
+    """
+    return (*_own(config.models_file), *_read(PINS))
+
+
+def _read(path: Path) -> Iterator[Candidate]:
     with path.open("rb") as stream:
-        return tuple(_candidate(entry) for entry in tomllib.load(stream)["model"])
+        for entry in tomllib.load(stream)["model"]:
+            yield _candidate(entry)
+
+
+def _own(path: Path | None) -> Iterator[Candidate]:
+    if path is None:
+        return
+    try:
+        for candidate in _read(path):
+            yield replace(candidate, own=True)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ModelError(
+            f"HUMANNET_MODELS_FILE names {path}, which cannot be used ({said}). Its form is that of {PINS}."
+        ) from error
 
 
 def _candidate(entry: Mapping[str, Any]) -> Candidate:
@@ -96,10 +121,10 @@ def _candidate(entry: Mapping[str, Any]) -> Candidate:
 
 def circumstances(config: Settings) -> dict[str, Any]:
     """Return what a choice depends on, beside the profile: the pins, the settings and the installed packages."""
-    pins = read_pins()
+    pins = read_pins(config)
     weights = config.yolo_weights
     return {
-        "pins": hashlib.sha256(PINS.read_bytes()).hexdigest(),
+        "pins": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (config.models_file, PINS) if path],
         "settings": {name: str(getattr(config, name)) for candidate in pins for name in candidate.when}
         # the file's own time tells that it was replaced, without reading it at each start
         | {"yolo_weights": f"{weights}:{weights.stat().st_mtime_ns}" if weights and weights.exists() else str(weights)},

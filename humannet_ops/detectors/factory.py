@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from humannet_ops.detectors.lock import ModelError, ModelLock
+from humannet_ops.detectors.own import open_own
 from humannet_ops.detectors.protocol import BodyPose, Detector, Detectors, HandPose
 from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
@@ -88,11 +89,13 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
             from humannet_ops.detectors.nudenet_content import NudenetContent
 
             return NudenetContent(model.release, model.path, device=config.device, threads=config.threads)
+        case "python":
+            return cast("Detector", open_own(model, config))
         case other:
             raise ModelError(f"The role {role} is filled by {model.release} ({other}), which finds no boxes in frames.")
 
 
-def open_body_pose(lock: ModelLock | None) -> BodyPose:
+def open_body_pose(lock: ModelLock | None, config: Settings) -> BodyPose:
     """Load the model of the role ``body_pose``.
 
     Raises:
@@ -104,10 +107,12 @@ def open_body_pose(lock: ModelLock | None) -> BodyPose:
         from humannet_ops.detectors.mediapipe_pose import MediapipeBodyPose
 
         return MediapipeBodyPose(model.release)
+    if model.backend == "python":
+        return cast("BodyPose", open_own(model, config))
     raise ModelError(f"The role body_pose is filled by {model.release} ({model.backend}), which estimates no bodies.")
 
 
-def open_hand_pose(lock: ModelLock | None) -> HandPose:
+def open_hand_pose(lock: ModelLock | None, config: Settings) -> HandPose:
     """Load the model of the role ``hand_pose``.
 
     Raises:
@@ -119,4 +124,6 @@ def open_hand_pose(lock: ModelLock | None) -> HandPose:
         from humannet_ops.detectors.mediapipe_pose import MediapipeHandPose
 
         return MediapipeHandPose(model.release)
+    if model.backend == "python":
+        return cast("HandPose", open_own(model, config))
     raise ModelError(f"The role hand_pose is filled by {model.release} ({model.backend}), which estimates no hands.")

@@ -41,7 +41,9 @@ def install(models_dir: Path, profile: str | None = None, config: Settings | Non
         resolved_from = circumstances(config)
         if old and old.profile == profile and old.resolved_from == resolved_from and _intact(old):
             return old
-        chosen = {role: _fill(role, candidates, profile, models_dir, config) for role, candidates in _by_role().items()}
+        chosen = {
+            role: _fill(role, candidates, profile, models_dir, config) for role, candidates in _by_role(config).items()
+        }
         write_lock(models_dir, profile, resolved_from, chosen)
     lock = load_lock(models_dir)
     _print(lock, models_dir)
@@ -64,9 +66,9 @@ def _intact(lock: ModelLock) -> bool:
     return True
 
 
-def _by_role() -> dict[str, list[Candidate]]:
+def _by_role(config: Settings) -> dict[str, list[Candidate]]:
     roles: dict[str, list[Candidate]] = {}
-    for candidate in read_pins():
+    for candidate in read_pins(config):
         roles.setdefault(candidate.role, []).append(candidate)
     return roles
 
@@ -85,7 +87,7 @@ def _fill(
             try:
                 revision, files = obtain(candidate, models_dir, config)
             except ModelError as error:
-                if candidate.setting or candidate is candidates[-1]:
+                if candidate.setting or candidate.own or candidate is candidates[-1]:
                     raise
                 refusal = str(error)
             else:
@@ -110,6 +112,7 @@ def _fields(
         "licence": candidate.licence,
         "origin": candidate.origin + (f" ({Path(files[0].name).name})" if candidate.setting else ""),
         "reason": reason,
+        "entry": candidate.entry,
     }
 
 

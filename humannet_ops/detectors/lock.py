@@ -56,6 +56,7 @@ class InstalledModel:
     origin: str
     reason: str
     paths: tuple[Path, ...]
+    entry: str = ""
 
     @property
     def release(self) -> str:

@@ -31,6 +31,8 @@ def obtain(candidate: Candidate, models_dir: Path, config: Settings) -> tuple[st
     """
     if candidate.obtain == "package":
         files = tuple(ModelFile(pinned.name, candidate.package) for pinned in candidate.files)
+    elif candidate.obtain == "path":
+        files = tuple(ModelFile(pinned.name) for pinned in candidate.files)
     elif candidate.obtain == "setting":
         return _named_by_user(candidate, models_dir, config)
     else:

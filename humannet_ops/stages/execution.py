@@ -243,7 +243,7 @@ class _Lacking:
 
     def __init__(self, stage: str, roles: Sequence[str]) -> None:
         self._message = (
-            f"{stage} needs a model for {' and '.join(roles)}, and none is installed: name one in models.toml, "
+            f"{stage} needs a model for {' and '.join(roles)}, and none is installed: name one in HUMANNET_MODELS_FILE, "
             "then `humannet models install`."
         )
 

@@ -60,7 +60,7 @@ class PoseBody:
     def __init__(self, context: Context) -> None:
         self.context = context
         # one graph a person, so that each is followed by itself
-        self.models = [open_body_pose(context.models) for _ in range(MAX_BODIES)]
+        self.models = [open_body_pose(context.models, context.config) for _ in range(MAX_BODIES)]
         self.release = self.models[0].release
 
     def process(self, subject: ClipSubject) -> Result:

