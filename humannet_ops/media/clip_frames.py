@@ -16,7 +16,10 @@ from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.media.container import open_video, packets_to_frames
 
 if TYPE_CHECKING:
-    from humannet_ops.detectors.protocol import Frame
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Frame = NDArray[np.uint8]
 
 
 @dataclass(slots=True)

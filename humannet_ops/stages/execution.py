@@ -243,8 +243,8 @@ class _Lacking:
 
     def __init__(self, stage: str, roles: Sequence[str]) -> None:
         self._message = (
-            f"{stage} needs a model for {' and '.join(roles)}, and none is installed: name one in HUMANNET_MODELS_FILE, "
-            "then `humannet models install`."
+            f"{stage} needs a model for {' and '.join(roles)}, and none is installed: name one in "
+            "HUMANNET_MODELS_FILE, then `humannet models install`."
         )
 
     def process(self, _subject: VideoSubject | ClipSubject) -> Result:

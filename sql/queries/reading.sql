@@ -113,6 +113,9 @@ SELECT clip_id, start_s, end_s, status, reason FROM v_clips WHERE video_id = :vi
 -- name: clip^
 SELECT * FROM v_clips WHERE clip_id = :clip_id;
 
+-- name: annotations_of
+SELECT kind, model_release, value FROM v_annotations WHERE clip_id = :clip_id ORDER BY kind, model_release;
+
 -- name: video^
 SELECT * FROM v_videos WHERE video_id = :video_id;
 
