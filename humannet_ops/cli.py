@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from humannet_ops.cluster.cli import app as cluster_app
-from humannet_ops.commands import channels, keywords, metrics, serving, sources, store, takedown
+from humannet_ops.commands import channels, keywords, metrics, serving, show, sources, store, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -30,6 +30,9 @@ app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
 app.add_typer(takedown.app, name="takedown")
 app.add_typer(store.app, name="store")
+app.command(
+    epilog="Examples: `humannet show c0123456789abcdef0123` · `humannet show c0123456789abcdef0123 --to walk.mp4`"
+)(show.show)
 app.command(
     epilog="Examples: `humannet metrics` · `humannet metrics --once` · `humannet metrics --host 0.0.0.0 --port 9101`"
 )(metrics.metrics)

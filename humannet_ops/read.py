@@ -60,6 +60,8 @@ class Clip:
         hands: The hands.
         camera: The path of the camera.
         robot: The motion of the robot.
+        artifacts: The addresses of its objects by kind.
+        outcomes: What each stage made of it: ``outcome``, ``reason``, ``scores`` and ``detail`` by stage.
     """
 
     clip_id: str
@@ -77,6 +79,7 @@ class Clip:
     camera: Any
     robot: Any
     artifacts: Mapping[str, str]
+    outcomes: Mapping[str, Mapping[str, Any]]
 
     @contextmanager
     def file(self, kind: str = "clip") -> Iterator[Path]:
@@ -106,6 +109,7 @@ def clip(clip_id: str) -> Clip:
         raise LookupError(f"the catalog has no clip {clip_id}: the view v_clips lists what there is")
     artifacts = {found["kind"]: found["uri"] for found in reading.rows("subject_inputs", subject_ids=[clip_id])}
     annotations = {found["kind"]: found["value"] for found in reading.rows("annotations_of", clip_id=clip_id)}
+    outcomes = reading.rows("video_outcomes", video_id=row["video_id"], clip_id=clip_id)
     arrays = {kind: _array(kind, artifacts.get(kind)) for kind in READERS}
     about = ("video_id", "start_s", "end_s", "status", "viewpoint", "license", "scores")
     return Clip(
@@ -118,6 +122,7 @@ def clip(clip_id: str) -> Clip:
         camera=arrays["camera"],
         robot=arrays["robot_motion"],
         artifacts=artifacts,
+        outcomes={found["stage"]: found for found in outcomes},
     )
 
 

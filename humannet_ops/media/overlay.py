@@ -66,6 +66,23 @@ def best_frame(poses: Poses) -> int:
     return int(np.lexsort((distance, -np.round(shown, 2)))[0])
 
 
+def draw_bones(
+    picture: Picture, px: NDArray[np.floating], bones: Iterable[tuple[int, int]], colour: Colour | None = None
+) -> None:
+    """Draw bones into a picture, coloured by side where no colour is given (then the joints are a body's)."""
+    thickness = max(1, round(max(picture.shape) / 400))
+    _draw(picture, px, [(a, b, colour or _colour(a, b)) for a, b in bones], thickness)
+
+
+def draw_path(picture: Picture, px: NDArray[np.floating], colour: Colour, at: int, here: Colour) -> None:
+    """Draw a line through N points, and a dot on one of them."""
+    import cv2
+
+    points = np.round(px * (1 << _SHIFT)).astype(np.int32)
+    cv2.polylines(picture, [points.reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA, _SHIFT)
+    cv2.circle(picture, tuple(map(int, points[at])), 6 << _SHIFT, here, -1, cv2.LINE_AA, _SHIFT)
+
+
 def _draw_body(picture: Picture, px: NDArray[np.floating], visibility: NDArray[np.float32], thickness: int) -> None:
     visible = visibility >= MIN_VISIBILITY
     bones = [(a, b, _colour(a, b)) for a, b in BODY_BONES if visible[a] and visible[b]]

@@ -61,5 +61,12 @@ def read(body_file: Path | None, hand_file: Path | None) -> Poses | None:
     one = bodies or hands
     if one is None:
         return None
-    size = one.frames, one.fps, one.width, one.height
+    return together(bodies, hands, one.frames, one.fps, one.width, one.height)
+
+
+def together(
+    bodies: BodyTracks | None, hands: HandTracks | None, frames: int, fps: float, width: int, height: int
+) -> Poses:
+    """Put what there is together; what there is not becomes tracks without rows."""
+    size = frames, fps, width, height
     return Poses(bodies or body_tracks.empty(*size), hands or hand_tracks.empty(*size))
