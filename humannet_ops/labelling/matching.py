@@ -115,7 +115,7 @@ class Matcher:
             nearness[self.classes.index(path)] -= amount
         order = np.argsort(-nearness, kind="stable")
         best = self.classes[order[0]]
-        leaf, leaf_margin = self._leaf(best, similar.mean(axis=1))
+        leaf, leaf_margin = self._leaf(best, similar.mean(axis=1) - (penalty or {}).get(best, 0.0))
         top = float(nearness[order[0]])
         features = {
             1: (top, top - _best_other(nearness, self.classes, best.split("/")[0])),

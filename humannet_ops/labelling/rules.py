@@ -31,7 +31,8 @@ class Rule:
         name: For people; it stands in the annotation.
         path: The interaction that it labels with.
         holds: Whether the signals show it.
-        confidence: (right + 1) / (said + 2) over the clips of the corpus, see tests/benchmarks/annotation_labels.py.
+        confidence: (right + 1) / (said + 2), Laplace's rule of succession, over the twenty clips of the corpus, as
+            ``tests/benchmarks/annotation_labels.py --rules`` prints it: so few that it is no more than a hint.
     """
 
     name: str
@@ -51,15 +52,15 @@ BRISK = 0.7
 BODY_IN_VIEW = 0.5
 
 SIGNAL_RULES = (
-    Rule("hand near a thing", "manipulation", lambda s: s.contact_share >= TOUCHING, 0.5),
-    Rule("own hands in view", "manipulation", lambda s: s.viewpoint == "ego" and s.hand_share >= HANDS_IN_VIEW, 0.5),
-    Rule("a person gets further", "locomotion", lambda s: s.travel >= TRAVELLED and s.person_share > 0, 0.5),
-    Rule("brisk body", "whole_body_motion", lambda s: s.body_share >= BODY_IN_VIEW and s.speed >= BRISK, 0.5),
+    Rule("hand near a thing", "manipulation", lambda s: s.contact_share >= TOUCHING, 0.6),
+    Rule("own hands in view", "manipulation", lambda s: s.viewpoint == "ego" and s.hand_share >= HANDS_IN_VIEW, 0.83),
+    Rule("a person gets further", "locomotion", lambda s: s.travel >= TRAVELLED and s.person_share > 0, 0.67),
+    Rule("brisk body", "whole_body_motion", lambda s: s.body_share >= BODY_IN_VIEW and s.speed >= BRISK, 0.6),
     Rule(
         "several people most of the time",
         "multi_person_coordination",
         lambda s: s.persons >= 2 and s.person_share >= BODY_IN_VIEW,
-        0.5,
+        0.6,
     ),
     Rule(
         "a hand near a thing gets further",

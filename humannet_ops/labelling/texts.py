@@ -20,6 +20,11 @@ _SUFFIX = re.compile(r"\.(mp4|mov|avi|mkv|webm|m4v|mpg|mpeg|wmv)$", re.IGNORECAS
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PUNCTUATION = re.compile(r"[_#|/\\\[\](){}<>*~]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+# what cameras and editors call files
+_NAMES_OF_FILES = frozenset(
+    {"img", "dsc", "dscn", "vid", "mov", "mvi", "pxl", "gopr", "dcim", "clip", "video", "movie", "file", "final", "export",
+     "copy", "untitled", "edit", "output", "part", "recording", "screen"}
+)  # fmt: skip
 # what channels write below every video
 _ABOUT_THE_CHANNEL = re.compile(
     r"subscribe|follow (me|us)|instagram|patreon|facebook|twitter|tiktok\.com|discord|sponsor|affiliate|copyright|"
@@ -71,10 +76,11 @@ def summary(description: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without addresses, file suffixes and punctuation that joins words; empty if it has no word."""
+    """Return a text without addresses, file suffixes and punctuation that joins words; empty if no word says a thing."""
     text = _SUFFIX.sub("", _ADDRESS.sub(" ", text).strip())
     text = " ".join(_PUNCTUATION.sub(" ", _CAMEL.sub(" ", text)).split())[:MOST_CHARACTERS]
-    return text if any(len(word) > 2 and word.isalpha() for word in re.findall(r"\w+", text)) else ""
+    words = (word.lower() for word in re.findall(r"\w+", text))
+    return text if any(len(word) > 1 and word.isalpha() and word not in _NAMES_OF_FILES for word in words) else ""
 
 
 def pieces(texts: Sequence[str]) -> list[str]:
