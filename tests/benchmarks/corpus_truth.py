@@ -27,12 +27,12 @@ from rich.table import Table
 from humannet_ops.detectors.lock import load_lock
 from humannet_ops.domain.identifiers import clip_id, video_id
 from humannet_ops.domain.outcome import Outcome, SubjectError
-from humannet_ops.domain.records import ClipSpan, ClipSubject, Result, VideoFile, VideoSubject
+from humannet_ops.domain.records import ClipSpan, ClipSubject, Result, VideoFile, VideoSubject, kept
+from humannet_ops.media.probe import probe
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.stages.analyse import Analyse
 from humannet_ops.stages.decide import Decide
 from humannet_ops.stages.detect import Detect
-from humannet_ops.stages.fetch import Fetch
 from humannet_ops.stages.protocol import Context
 from humannet_ops.storage import FolderStore
 
@@ -78,16 +78,17 @@ def manifest() -> Iterator[Video]:
 
 
 def run(videos: list[Video], scratch: Path) -> None:
-    """Fetch, analyse, detect, decide: the stages' own classes, one after the other for each video."""
+    """Analyse, detect, decide: the stages' own classes, one after the other for each video, after what fetch does."""
     work = scratch / "work"
     context = Context(settings(), FolderStore(scratch / "store"), load_lock(settings().models), work)
-    stages = {stage.__name__.lower(): stage(context) for stage in (Fetch, Analyse, Detect, Decide)}
+    stages = {stage.__name__.lower(): stage(context) for stage in (Analyse, Detect, Decide)}
     for video in videos:
         path = CORPUS / video.name
         subject = VideoSubject(video_id("corpus", path.as_uri(), 1), "corpus", path.as_uri())
         try:
             spans: list[ClipSpan] = []
-            for name in ("fetch", "analyse", "detect"):
+            subject = with_results(subject, fetched(path, context))
+            for name in ("analyse", "detect"):
                 shutil.rmtree(work, ignore_errors=True)
                 work.mkdir()
                 started = time.perf_counter()
@@ -107,6 +108,13 @@ def run(videos: list[Video], scratch: Path) -> None:
             )  # fmt: skip
             video.clips.append((span, stages["decide"].process(clip)))
         print(f"  {video.name}: {summary(video)}", file=sys.stderr)
+
+
+def fetched(path: Path, context: Context) -> Result:
+    """Probe and store a file, as fetch does; who may fetch what is the catalog's to say, and there is none here."""
+    artifact = context.store.put(path, kind="video", suffix=path.suffix, media_type="video/mp4")
+    probed = probe(path, max_pixels=context.config.max_pixels)
+    return kept(artifacts=(artifact,), records=(replace(probed, sha256=artifact.sha256),))
 
 
 def with_results(subject: VideoSubject, result: Result) -> VideoSubject:
