@@ -1,14 +1,16 @@
 """Which class of a facet a text is about, by sentence embeddings, and how sure that is.
 
 A class (a motion of the second level, a scene) is as near as the mean of its nearest phrases: its own and its leaves'.
-What the text leaves open is a matter of the distance to the next class, so a level's confidence is a logistic
-function of two numbers, the nearest class's similarity and its margin before the nearest class of another branch; its
-coefficients are in ``calibration.yaml``, which says how they were fitted.
+What the text leaves open is a matter of the distance to the next class, so a level's confidence is a logistic function
+of three numbers: the nearest class's similarity, its margin before the nearest class of another branch, and whether the
+text has the class's own word (scenes only: a text that says kitchen is mostly about one, while plant and print mean
+many things). The coefficients are in ``calibration.yaml``, which says how they were fitted.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +31,9 @@ VERSION = 1
 CLASS_LEVEL = 2
 NEAREST = {"motion": 3, "scene": 1}
 """Phrases whose mean is a class's nearness: a motion has dozens of phrases, a scene two or three."""
+NAMED = frozenset({"scene"})
+"""Facets whose own words tell."""
+Features = tuple[float, float, float]
 TOP = 5
 _FILE = Path(__file__).with_name("calibration.yaml")
 
@@ -48,13 +53,13 @@ class Match:
     Attributes:
         candidates: The nearest classes, the best first.
         leaf: The nearest leaf of the best class, where it has any.
-        features: For each level (1, 2, 3) the similarity of the best node there and its margin before the best of
-            another branch.
+        features: For each level (1, 2, 3) the similarity of the best node there, its margin before the best of
+            another branch, and 1 where the text has its own word.
     """
 
     candidates: tuple[Candidate, ...]
     leaf: Candidate | None
-    features: Mapping[int, tuple[float, float]]
+    features: Mapping[int, Features]
 
     def path(self, level: int) -> str | None:
         """Return the best path that has so many levels; None where the tree ends before."""
@@ -98,7 +103,9 @@ class Matcher:
         place = {path: at for at, path in enumerate(self.classes)}
         self._class = np.array([place[_class_of(node)] for node, _ in phrases])
         self._path = [node.path for node, _ in phrases]
-        self.implies = {node.path: frozenset(node.implies) for node in nodes if node.level == CLASS_LEVEL}
+        classes = [node for node in nodes if node.level == CLASS_LEVEL]
+        self._words = {node.path: _spelt(node) for node in classes if facet in NAMED}
+        self.implies = {node.path: frozenset(node.implies) for node in classes}
 
     def match(self, pieces: Sequence[str], penalty: Mapping[str, float] | None = None) -> Match | None:
         """Compare texts that are all about one clip; None where there is none.
@@ -117,12 +124,13 @@ class Matcher:
         best = self.classes[order[0]]
         leaf, leaf_margin = self._leaf(best, similar.mean(axis=1) - (penalty or {}).get(best, 0.0))
         top = float(nearness[order[0]])
-        features = {
-            1: (top, top - _best_other(nearness, self.classes, best.split("/")[0])),
-            2: (top, top - float(nearness[order[1]])),
+        named = float(best in self._words and bool(self._words[best].search(" ".join(pieces))))
+        features: dict[int, Features] = {
+            1: (top, top - _best_other(nearness, self.classes, best.split("/")[0]), named),
+            2: (top, top - float(nearness[order[1]]), named),
         }
         if leaf:
-            features[3] = (leaf.similarity, leaf_margin)
+            features[3] = (leaf.similarity, leaf_margin, 0.0)
         found = tuple(Candidate(self.classes[at], round(float(nearness[at]), 4)) for at in order[:TOP])
         return Match(found, leaf, features)
 
@@ -151,6 +159,11 @@ def _class_of(node: Node) -> str:
     return "/".join(node.path.split("/")[:CLASS_LEVEL])
 
 
+def _spelt(node: Node) -> re.Pattern[str]:
+    words = "|".join(re.escape(word) for word in (node.name, *node.synonyms))
+    return re.compile(rf"\b({words})(s|es)?\b", re.IGNORECASE)
+
+
 def _best_other(nearness: NDArray[np.float64], classes: Sequence[str], branch: str) -> float:
     others = [float(value) for value, path in zip(nearness, classes, strict=True) if path.split("/")[0] != branch]
     return max(others, default=0.0)
@@ -176,7 +189,7 @@ def judge(match: Match | None, facet: str, content: Mapping[str, Any] | None = N
     return Verdict(path, round(confidence if path else levels.get(1, 0.0), 4), levels)
 
 
-def probability(features: tuple[float, float], logistic: Sequence[float]) -> float:
-    """Return 1 / (1 + exp(-(a + b similarity + c margin)))."""
-    intercept, by_similarity, by_margin = logistic
-    return 1 / (1 + math.exp(-(intercept + by_similarity * features[0] + by_margin * features[1])))
+def probability(features: Features, logistic: Sequence[float]) -> float:
+    """Return 1 / (1 + exp(-(a + b similarity + c margin + d named)))."""
+    intercept, *slopes = logistic
+    return 1 / (1 + math.exp(-(intercept + sum(b * x for b, x in zip(slopes, features, strict=True)))))

@@ -22,8 +22,8 @@ _PUNCTUATION = re.compile(r"[_#|/\\\[\](){}<>*~]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 # what cameras and editors call files
 _NAMES_OF_FILES = frozenset(
-    {"img", "dsc", "dscn", "vid", "mov", "mvi", "pxl", "gopr", "dcim", "clip", "video", "movie", "file", "final", "export",
-     "copy", "untitled", "edit", "output", "part", "recording", "screen"}
+    {"img", "dsc", "dscn", "vid", "mov", "mvi", "pxl", "gopr", "dcim", "clip", "video", "movie", "file", "final",
+     "export", "copy", "untitled", "edit", "output", "part", "recording", "screen"}
 )  # fmt: skip
 # what channels write below every video
 _ABOUT_THE_CHANNEL = re.compile(
@@ -76,7 +76,7 @@ def summary(description: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without addresses, file suffixes and punctuation that joins words; empty if no word says a thing."""
+    """Return a text without addresses, file suffixes and punctuation that joins words; empty if no word is left."""
     text = _SUFFIX.sub("", _ADDRESS.sub(" ", text).strip())
     text = " ".join(_PUNCTUATION.sub(" ", _CAMEL.sub(" ", text)).split())[:MOST_CHARACTERS]
     words = (word.lower() for word in re.findall(r"\w+", text))

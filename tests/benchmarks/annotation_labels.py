@@ -20,7 +20,7 @@ from measure import Measure, share
 
 from humannet_ops.domain.records import ClipSubject, VideoSubject
 from humannet_ops.labelling import opening, rules, signals, texts
-from humannet_ops.labelling.matching import Match, Verdict, judge
+from humannet_ops.labelling.matching import Match, Verdict, judge, probability
 from humannet_ops.labelling.signals import Signals
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.stages import registry
@@ -29,9 +29,10 @@ from humannet_ops.stages.label_interactions import implied
 
 LIST = Path(__file__).with_name("labelled_clips.yaml")
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
-THRESHOLD = 0.6
-"""A level is labelled from this confidence on: the lowest of 0.5, 0.6, 0.7, 0.8 at which, on the tuning half, at least
-nine in ten labelled first levels of motion are right."""
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8)
+RIGHT_OF_LABELLED = 0.9
+"""A facet is labelled from the lowest of these confidences on at which so many labelled first levels are right, on the
+tuning half."""
 RIDGE = 0.01
 SECONDS = 4.0
 """How much of a corpus clip the signals are measured on."""
@@ -126,20 +127,26 @@ def tune() -> dict[str, Any]:
     """Fit every level's confidence on the tuning half; texts that tell no class count as wrong."""
     facets: dict[str, Any] = {}
     for facet, levels in (("motion", 3), ("scene", 2)):
-        found = [row for row in matched(facet, (case for case in cases() if case.tuning)) if row[1]]
+        found = [(case, match) for case, match, _ in matched(facet, (c for c in cases() if c.tuning)) if match]
+        fitted: dict[int, list[float]] = {}
         for level in range(1, levels + 1):
-            features = np.array([match.features[level] for _, match, _ in found if match])
-            right = np.array(
-                [
-                    is_right(match.path(level) or "", level, right_of(case, facet, level))
-                    for case, match, _ in found
-                    if match
-                ],
-                float,
-            )
-            logistic = [round(float(value), 2) for value in fit(features, right)]
-            facets.setdefault(facet, {})[level] = {"logistic": logistic, "threshold": THRESHOLD}
+            features = np.array([match.features[level] for _, match in found])
+            right = right_at(found, facet, level)
+            fitted[level] = [round(float(value), 2) for value in fit(features, right)]
+        sure = np.array([probability(match.features[1], fitted[1]) for _, match in found])
+        right = right_at(found, facet, 1)
+        threshold = next(
+            (limit for limit in THRESHOLDS if right[sure >= limit].mean() >= RIGHT_OF_LABELLED), THRESHOLDS[-1]
+        )
+        facets[facet] = {level: {"logistic": fitted[level], "threshold": threshold} for level in fitted}
     return {"facets": facets}
+
+
+def right_at(found: Sequence[tuple[Case, Match]], facet: str, level: int) -> np.ndarray:
+    """Say of each match whether its path is right as far as a level: 1 or 0."""
+    return np.array(
+        [is_right(match.path(level) or "", level, right_of(case, facet, level)) for case, match in found], float
+    )
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 5) -> float:

@@ -313,18 +313,22 @@ def test_odd_metadata_breaks_nothing(activity: LabelActivity, scene: LabelScene,
 def test_a_level_counts_only_where_the_one_above_does() -> None:
     from humannet_ops.labelling.matching import Candidate, Match
 
-    match = Match((Candidate("a/b", 0.5),), Candidate("a/b/c", 0.6), {1: (0.1, 0.0), 2: (0.9, 0.9), 3: (0.9, 0.9)})
-    sure_of_depth = {"logistic": [0, 10, 10], "threshold": 0.6}
+    match = Match(
+        (Candidate("a/b", 0.5),), Candidate("a/b/c", 0.6), {1: (0.1, 0.0, 0.0), 2: (0.9, 0.9, 0.0), 3: (0.9, 0.9, 0.0)}
+    )
+    sure_of_depth = {"logistic": [0, 10, 10, 0], "threshold": 0.6}
     content = {
-        "facets": {"motion": {1: {"logistic": [-9, 1, 1], "threshold": 0.6}, 2: sure_of_depth, 3: sure_of_depth}}
+        "facets": {"motion": {1: {"logistic": [-9, 1, 1, 0], "threshold": 0.6}, 2: sure_of_depth, 3: sure_of_depth}}
     }
     verdict = judge(match, "motion", content)
     assert verdict.path is None
     assert verdict.confidence == verdict.levels[1] < 0.01
     content["facets"]["motion"][1] = sure_of_depth
-    assert judge(replace(match, features={**match.features, 1: (0.9, 0.9)}), "motion", content).path == "a/b/c"
+    assert judge(replace(match, features={**match.features, 1: (0.9, 0.9, 0.0)}), "motion", content).path == "a/b/c"
     assert (
-        judge(replace(match, features={**match.features, 1: (0.9, 0.9), 3: (0.0, 0.0)}), "motion", content).path
+        judge(
+            replace(match, features={**match.features, 1: (0.9, 0.9, 0.0), 3: (0.0, -0.5, 0.0)}), "motion", content
+        ).path
         == "a/b"
     )
     assert judge(None, "motion", content).path is None
