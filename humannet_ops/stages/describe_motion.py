@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from humannet_ops.media.poses import Poses
 
 READ = ("track_people", "pose_body", "pose_hands")
-SPEC = StageSpec("describe_motion", "clip", revision=1, queue="default", needs=READ, reads=READ)
+SPEC = StageSpec("describe_motion", "clip", revision=1, queue="cpu", needs=READ, reads=READ)
 # Mean speed, m/s, below which a word is right. 1.4 m/s is the usual walking pace (Bohannon 1997).
 PACES = ((0.5, "moving a little"), (1.4, "moving"))
 FASTEST = "moving strongly"

@@ -18,6 +18,7 @@ import pytest
 
 from humannet_ops.local import components
 from humannet_ops.settings import settings
+from humannet_ops.stages import registry
 
 pytestmark = pytest.mark.acceptance
 HUMANNET = Path(sys.executable).with_name("humannet")
@@ -149,16 +150,14 @@ def test_lineage_names_the_airflow_task_that_did_it(undisturbed, environment) ->
     home, _, _ = undisturbed
     steps = ask(home, "select * from v_lineage where clip_id in (select clip_id from v_clips where status = 'kept')",
                 environment)  # fmt: skip
-    assert {step["stage"] for step in steps} == {
-        "fetch", "deduplicate_exact", "analyse", "deduplicate_near", "detect", "decide", "cut", "annotate",
-    }  # fmt: skip
+    assert {step["stage"] for step in steps} == set(registry.STAGES)
     for step in steps:
         assert step["task_id"] == step["stage"]
         assert step["dag_id"]
         assert step["run_id"]
         assert step["worker"]
         assert step["code_revision"]
-    assert {step["queue"] for step in steps} == {"crawl", "cpu", "gpu"}
+    assert {step["queue"] for step in steps} == {registry.spec(stage).queue for stage in registry.STAGES}
 
 
 def test_a_second_run_does_no_work_twice(undisturbed, videos, environment) -> None:
@@ -259,8 +258,6 @@ def test_the_cluster_spreads_the_work_over_its_queues_and_ends_in_the_same_catal
     assert without_places(asked(CATALOG)) == expected
     runs = asked("select queue, stage, worker, dag_id, try_number from stage_runs")
     assert {(run["queue"], run["stage"]) for run in runs} == {
-        ("crawl", "fetch"),
-        *(("cpu", stage) for stage in ("deduplicate_exact", "analyse", "deduplicate_near", "decide", "cut")),
-        *(("gpu", stage) for stage in ("detect", "annotate")),
+        (registry.spec(stage).queue, stage) for stage in registry.STAGES
     }
     assert "ok   store has no orphans" in cluster("exec", "api-server", "humannet", "doctor", "--store")

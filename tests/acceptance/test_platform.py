@@ -15,7 +15,6 @@ import psutil
 import pytest
 from waiting import wait
 
-from humannet_ops.domain.outcome import Outcome
 from humannet_ops.local import airflow
 from humannet_ops.local.chain import Chain
 from humannet_ops.settings import settings
@@ -127,15 +126,15 @@ def test_a_changed_policy_redoes_what_reads_it_and_no_more(up: Any, videos: Path
     assert done(up) >= before
     judged = {subject for subject, _, stage, *_ in before if stage == "decide"}
     assert {subject for subject, _, stage, *_ in added if stage == "decide"} == judged
-    assert {stage for _, _, stage, *_ in added} == {"decide", "cut", "annotate"} - _untouched(before)
+    assert {stage for _, _, stage, *_ in added} == {"decide"} | _reading(before)
 
 
-def _untouched(before: set[tuple[str, ...]]) -> set[str]:
-    """A stage that only waits for a clip to be kept, and computes nothing from the decision, is not done again."""
+def _reading(before: set[tuple[str, ...]]) -> set[str]:
+    """What computes from the decision is done again; a stage that only waits for a clip to be kept is not."""
     from humannet_ops.stages import registry
 
-    kept = {stage for _, _, stage, _, outcome in before if outcome == Outcome.KEPT}
-    return {stage for stage in ("cut", "annotate") if "decide" not in _reads(registry, stage)} & kept
+    ran = {stage for _, _, stage, *_ in before}
+    return {stage for stage in registry.STAGES if "decide" in _reads(registry, stage)} & ran
 
 
 def _reads(registry: Any, stage: str) -> set[str]:
