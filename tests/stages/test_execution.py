@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from humannet_ops.catalog import reading
 from humannet_ops.settings import settings
-from humannet_ops.stages import execution, registry
+from humannet_ops.stages import execution, pose_hands, registry
 from humannet_ops.storage import FolderStore, StoreError, open_store
 
 CLIPS = {
@@ -183,6 +184,27 @@ def test_a_lower_version_of_one_stage_re_runs_what_reads_it_only(filled, monkeyp
     )
     # what was encoded stays encoded: the decision only opens the gate
     assert again["cut kept"] == 0
+
+
+def test_a_raised_stage_and_what_reads_it_run_again_and_nothing_else(filled, monkeypatch, forget_settings) -> None:
+    filled.go()
+    before = {name: registry.versions()[name] for name in registry.STAGES}
+    raised = replace(pose_hands.SPEC, revision=pose_hands.SPEC.revision + 1)
+    monkeypatch.setattr(pose_hands, "SPEC", raised)
+    forget_settings()
+    readers = {"pose_hands"}
+    for stage in registry.STAGES:
+        if readers & set(registry.spec(stage).reads):
+            readers.add(stage)
+    assert "describe_motion" in readers
+    assert not readers & {"cut", "track_people", "pose_body"}
+    assert {name for name in registry.STAGES if registry.versions()[name] != before[name]} == readers
+    again = filled.go()
+    assert {name.split()[0] for name in again} == readers
+    # what was said before stays beside it, as history
+    assert len(list(reading.ask("select distinct stage_version from outcomes where stage = 'pose_hands'")[1])) == 2
+    assert len(list(reading.ask("select distinct stage_version from outcomes where stage = 'pose_body'")[1])) == 1
+    assert filled.go() == Counter()
 
 
 def stricter_policy(folder: Path) -> Path:
