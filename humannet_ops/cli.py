@@ -274,7 +274,7 @@ def stage_run(
         spec = registry.spec(name)
         shards = execution.plan(name, partition, identity, video_id=video)
         counts = [execution.run_shard(shard["shard_id"], identity) for shard in shards]
-        for outcome in ("kept", "rejected", "failed"):
+        for outcome in ("kept", "skipped", "rejected", "failed"):
             console.print(f"{outcome}: {sum(count[outcome] for count in counts)}")
         if not shards:
             missing = reading.rows(

@@ -3,9 +3,9 @@
     .venv/bin/python tests/benchmarks/model_load.py                      # the default profile, about a minute
     .venv/bin/python tests/benchmarks/model_load.py --profile worker     # ultralytics (`make install-worker`)
 
-Prints, for each role of detect and for annotate's two poses: seconds from the start of the process to a model that is
+Prints, for each role of detect and for body and hand pose: seconds from the start of the process to a model that is
 open (its files compared with the lock), of the first batch, and a frame of later batches; then the share that loading
-has of a shard of 30 minutes of video. detect looks at 2 frames a second, annotate at 30 (of what was kept: here all).
+has of a shard of 30 minutes of video. detect looks at 2 frames a second, poses at 30 (of what was kept: here all).
 
 The frames are those of a sample video as detection gets them. The worker profile takes the weights that
 HUMANNET_YOLO_WEIGHTS names, or those of ../shared/corpus.
@@ -29,9 +29,9 @@ from humannet_ops.detectors.lock import load_lock
 from humannet_ops.settings import REPOSITORY, Settings, settings
 from humannet_ops.stages.detect import ROLES
 
-POSE = "body and hand pose"
+POSES = ("body_pose", "hand_pose")
 SHARD_S = 1800
-FPS = dict.fromkeys(ROLES, 2.0) | {POSE: 30.0}
+FPS = dict.fromkeys(ROLES, 2.0) | dict.fromkeys(POSES, 30.0)
 PACKAGES = ("numpy", "onnxruntime", "mediapipe", "torch", "ultralytics", "openvino")
 
 
@@ -53,14 +53,12 @@ def frames(count: int) -> list[Any]:
 
 def measure(role: str, models: Path, batch: int, batches: int, started: float) -> dict[str, Any]:
     """Open one role's model and use it. ``started``: when the process was, on the machine's clock."""
-    if role == POSE:
-        from humannet_ops.detectors.mediapipe_pose import MediapipePose
+    from humannet_ops.detectors.factory import open_body_pose, open_detector, open_hand_pose
 
-        pose = MediapipePose(settings().threads)
-        release, run = "mediapipe", lambda pictures: [pose.estimate(picture) for picture in pictures]
+    if role in POSES:
+        pose = {"body_pose": open_body_pose, "hand_pose": open_hand_pose}[role](load_lock(models), settings())
+        release, run = pose.release, lambda pictures: [pose.estimate(picture) for picture in pictures]
     else:
-        from humannet_ops.detectors.factory import open_detector
-
         detector = open_detector(role, load_lock(models), settings())
         release, run = detector.release, detector.detect
     loaded = time.time()
@@ -130,7 +128,7 @@ def main() -> None:
         )
         print(f"{'role':<20}{'model':<38}{'on':<6}{'load s':>8}{'first s':>9}{'ms/frame':>10}{'work s':>9}{'share':>8}")
         loads, works = 0.0, 0.0
-        for role in (*ROLES, POSE):
+        for role in (*ROLES, *POSES):
             command = [sys.executable, __file__, "--batch", str(arguments.batch), "--batches", str(arguments.batches)]
             command += ["--child", role, str(models), str(time.time())]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

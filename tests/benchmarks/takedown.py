@@ -64,7 +64,7 @@ SELECT o.stage, o.subject_id, o.stage_version, k.kind,
        %(store)s || k.kind || '/' || left(md5(o.subject_id || k.kind), 2) || '/' || md5(o.subject_id || k.kind) AS uri
 FROM outcomes o JOIN videos v USING (video_id)
 JOIN (VALUES ('fetch', 'video'), ('fetch', 'metadata'), ('analyse', 'signals'), ('analyse', 'sampled_frames'),
-             ('cut', 'clip'), ('annotate', 'pose')) AS k (stage, kind) USING (stage)
+             ('cut', 'clip'), ('pose_body', 'body_tracks')) AS k (stage, kind) USING (stage)
 WHERE v.source = %(source)s;
 ANALYZE made;
 INSERT INTO artifacts (uri, sha256, kind, bytes, media_type)
@@ -76,7 +76,7 @@ SELECT o.subject_id, 'kind' || n, o.stage, o.stage_version, 'pose@1', jsonb_buil
        CASE WHEN n = 1 THEN m.uri END
 FROM outcomes o JOIN videos v USING (video_id) JOIN made m USING (stage, subject_id, stage_version)
 CROSS JOIN generate_series(1, %(annotations)s) n
-WHERE v.source = %(source)s AND o.stage = 'annotate';
+WHERE v.source = %(source)s AND o.stage = 'pose_body';
 INSERT INTO releases (release) VALUES ('2026.1') ON CONFLICT DO NOTHING;
 INSERT INTO release_clips (release, clip_id)
 SELECT '2026.1', c.clip_id FROM clips c JOIN videos v USING (video_id) WHERE v.source = %(source)s;
