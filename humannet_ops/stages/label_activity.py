@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from humannet_ops.detectors.lock import ModelLock
 
 SPEC = StageSpec(
-    "label_activity", "clip", revision=1, queue="default", needs=("caption",), reads=("caption",), roles=("sentence",)
+    "label_activity",
+    "clip",
+    revision=1,
+    queue="default",
+    needs=("describe_motion",),
+    reads=("describe_motion",),
+    roles=("sentence",),
 )
 # A body that is seen and does not move does not run, whatever the title says of the rest of the video. As much as
 # the usual distance between the best class and the third.

@@ -30,8 +30,8 @@ SPEC = StageSpec(
     "clip",
     revision=1,
     queue="default",
-    needs=("caption",),
-    reads=("decide", "track_people", "caption"),
+    needs=("describe_motion",),
+    reads=("decide", "track_people", "describe_motion"),
     roles=("sentence",),
 )
 

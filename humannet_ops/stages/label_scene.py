@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from humannet_ops.labelling.decision import Decision
 
 SPEC = StageSpec(
-    "label_scene", "clip", revision=1, queue="default", needs=("caption",), reads=("caption",), roles=("sentence",)
+    "label_scene",
+    "clip",
+    revision=1,
+    queue="default",
+    needs=("describe_motion",),
+    reads=("describe_motion",),
+    roles=("sentence",),
 )
 
 

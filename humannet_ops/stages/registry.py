@@ -28,6 +28,9 @@ STAGES = (
     "pose_body",
     "pose_hands",
     "describe_motion",
+    "label_activity",
+    "label_scene",
+    "label_interactions",
 )
 
 
