@@ -32,6 +32,9 @@ GRANT INSERT, UPDATE (shot, start_s, end_s, analyse_version, retired_at) ON clip
 GRANT INSERT, DELETE ON fingerprints TO worker;
 GRANT INSERT, UPDATE (value, uri) ON annotations TO worker;
 GRANT INSERT, UPDATE (confidence, model_release) ON labels TO worker;
+-- counting the corpus
+GRANT INSERT ON statistics TO worker;
+GRANT SELECT ON statistics, v_corpus, v_labels, v_annotations, current_outcomes TO worker;
 -- of what kind a video's source is
 GRANT SELECT (source, kind) ON sources TO worker;
 -- as above: a worker locks a video's row while it records (FOR KEY SHARE) and changes none

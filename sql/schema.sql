@@ -528,6 +528,21 @@ CREATE TABLE release_recalls (
 );
 COMMENT ON TABLE release_recalls IS 'Releases that hold what was taken down: a release with a row here is to be replaced.';
 
+CREATE TABLE statistics (
+    statistics_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    begun_at      timestamptz NOT NULL,
+    ended_at      timestamptz NOT NULL DEFAULT now(),
+    partition_key text,
+    dag_id        text,
+    run_id        text,
+    code_revision text NOT NULL,
+    numbers       jsonb NOT NULL
+);
+COMMENT ON TABLE statistics IS 'What the whole corpus counted each time it was compiled; numbers alone, no clip and no title.';
+COMMENT ON COLUMN statistics.begun_at IS 'What was recorded before is in the numbers.';
+COMMENT ON COLUMN statistics.partition_key IS 'The crawl day after which it was compiled.';
+CREATE INDEX statistics_begun ON statistics (begun_at);
+
 CREATE TABLE task_failures (
     failure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     dag_id      text NOT NULL,
