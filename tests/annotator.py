@@ -30,6 +30,14 @@ class Annotator:
         origin = VideoSubject("v1", "videos", video.as_uri(), title=video.stem)
         return ClipSubject("c1", origin, 0, 0, 1, start_s, end_s, inputs={"clip": self._cuts[wanted]}, **fields)
 
+    def detected(self, subject: ClipSubject) -> ClipSubject:
+        """Give a clip's video what analyse and detect find in it; the video is then the clip itself."""
+        video = replace(subject.video, inputs={"video": subject.inputs["clip"]}, duration_s=subject.duration_s)
+        for name in ("analyse", "detect"):
+            made = self.stage(name).process(video).artifacts
+            video = replace(video, inputs={**video.inputs, **{artifact.kind: artifact for artifact in made}})
+        return replace(subject, video=video, start_s=0.0, end_s=subject.duration_s)
+
     def stage(self, name: str) -> Any:
         """Return a stage, opened."""
         if name not in self._stages:

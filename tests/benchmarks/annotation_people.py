@@ -30,6 +30,10 @@ ONE_PERSON = (
 )  # fmt: skip
 
 
+# First-person videos that show somebody other than the wearer.
+OTHERS_THERE = ("ego_indoor_walk_look_224.mp4",)
+
+
 def measure() -> list[Measure]:
     """Measure what may be measured here; nothing where the corpus is absent."""
     if not CORPUS.exists():
@@ -72,9 +76,14 @@ def _tracks(scratch: Path) -> Iterator[Measure]:
     yield mean("frames of a person that have a body", bodies, "share", "the same")
     yield share("no person track without people", quiet, len(others), f"first {SECONDS:.0f} s of corpus/nonhuman")
     yield share("no skeleton without people", bare, len(others), "the same")
+    wearers = sorted((CORPUS / "ego").iterdir())
+    alone = [path for path in wearers if path.name not in OTHERS_THERE]
+    hollow = sum(_followed(annotator, path)[1] == 0 for path in alone)
+    yield share("no skeleton for the wearer", hollow, len(alone), "corpus/ego where nobody else is seen")
 
 
 def _followed(annotator: Annotator, video: Path) -> tuple[people.People, float]:
     end_s = min(SECONDS, probe.probe(video, max_pixels=settings().max_pixels).duration_s)
-    subject, said = annotator.run(annotator.cut(video, 0.0, end_s), "track_people", "pose_body")
+    subject = annotator.detected(annotator.cut(video, 0.0, end_s))
+    subject, said = annotator.run(subject, "track_people", "pose_body")
     return annotator.people(subject), said["pose_body"].scores["body_frame_share"]

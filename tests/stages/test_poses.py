@@ -21,7 +21,7 @@ from humannet_ops.domain.skeleton import BODY_JOINTS, HAND_JOINTS, Body, Hand
 from humannet_ops.media import body_tracks, hand_tracks, overlay, people, pose_scores, poses, smoothing, track_file
 from humannet_ops.media.poses import Poses
 from humannet_ops.settings import Settings
-from humannet_ops.stages.pose_body import MARGIN, PoseBody, crops
+from humannet_ops.stages.pose_body import MARGIN, SURE_AT, PoseBody, crops, whole_persons
 
 # A man walks along the top of a wall and is in the picture from first to last frame.
 WALKER = "Sports2D/Demo/demo.mp4", 3.0, 5.0
@@ -149,6 +149,30 @@ def test_a_cartoon_gets_no_skeleton_and_goes_on(annotator: Annotator, sample: Ca
     )  # fmt: skip
     ungated = annotator.stage("pose_body").process(with_people(annotator, subject, everywhere))
     assert ungated.scores["body_frame_share"] > 0, "the gate has nothing to do on this clip"
+
+
+def followed(*boxes: tuple[float, float, float, float], score: float = 0.6) -> people.People:
+    """Persons that stand still, in every look."""
+    looks = [(step * 5, [Detection("person", score, *box) for box in boxes]) for step in range(6)]
+    return people.track(looks, fps=30.0, looks_per_s=6.0, size=(1000, 500), frames=30, starts_at=0.3)
+
+
+def test_the_wearer_gets_no_skeleton_and_whoever_has_a_face_does() -> None:
+    nobody = np.empty((0, 3))
+    arms = followed((0.2, 0.5, 0.6, 1.0))
+    assert whole_persons(arms, nobody) == []
+    # a face in the box, while it is there, is somebody's
+    assert whole_persons(arms, np.array([[0.5, 0.4, 0.7]])) == [0]
+    assert whole_persons(arms, np.array([[0.5, 0.7, 0.7]])) == []
+    # where nobody looked for faces, nobody is the wearer
+    assert whole_persons(arms, None) == [0]
+    # who stands whole in the picture needs no face
+    assert whole_persons(followed((0.2, 0.1, 0.6, 0.9)), nobody) == [0]
+
+
+def test_whom_the_detector_is_never_sure_of_gets_no_skeleton() -> None:
+    assert whole_persons(followed((0.2, 0.1, 0.6, 0.9), score=SURE_AT - 0.01), None) == []
+    assert whole_persons(followed((0.2, 0.1, 0.6, 0.9), score=SURE_AT), None) == [0]
 
 
 def with_people(annotator: Annotator, subject: ClipSubject, found: people.People) -> ClipSubject:
