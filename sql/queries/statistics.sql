@@ -27,7 +27,7 @@ WITH chosen AS MATERIALIZED (
            (scores ->> 'label_task_structure_abstained')::boolean AS task_structure_abstained,
            (scores ->> 'label_task_structure_confidence')::float8 AS task_structure_sure
     FROM v_corpus
-    WHERE status = 'kept' AND (:condition)
+    WHERE status = 'kept' AND ((:condition))
 ),
 -- a task instance: kept clips of one video that follow each other within a second and have the same motion
 follows AS (
@@ -37,7 +37,8 @@ follows AS (
     WINDOW one_after_another AS (PARTITION BY video_id ORDER BY start_s, clip_id)
 ),
 totals AS (
-    SELECT count(*) AS clips, coalesce(sum(duration_s), 0) / 3600 AS hours, count(DISTINCT video_id) AS videos,
+    SELECT now() AS counted_at, count(*) AS clips, coalesce(sum(duration_s), 0) / 3600 AS hours,
+           count(DISTINCT video_id) AS videos,
            coalesce(sum(persons), 0)::bigint AS persons, coalesce(sum(things), 0)::bigint AS things,
            (SELECT count(*) FROM follows WHERE before IS DISTINCT FROM motion OR gap_s > 1) AS task_instances,
            count(needs_review) AS screened, count(*) FILTER (WHERE needs_review) AS needs_review
@@ -188,7 +189,8 @@ UNION ALL SELECT 'robots', to_jsonb(r) FROM robots r
 UNION ALL SELECT 'coverage', to_jsonb(c) FROM coverage c;
 
 -- name: check_condition
--- A condition that means one truth a clip here, and where it counts: nothing can be both and end a bracket early.
+-- Whether a person's condition is one truth a clip. A text that closes brackets to mean more cannot be right both here,
+-- inside one bracket, and above, inside two.
 SELECT CASE WHEN (:condition) THEN 1 END AS chosen FROM v_corpus LIMIT 0;
 
 -- name: save_statistics!
