@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     yolo_weights: Path | None = Field(
         None, description="Weights for the person detector: a file, or an exported folder (worker extra)."
     )
+    robot: str = Field(
+        "cmu_humanoid", description="The humanoid that motion is retargeted to: cmu_humanoid, or unitree_g1."
+    )
     shot_detector: str = Field("pyscenedetect", description="pyscenedetect, or transnetv2 (worker extra).")
     shard_seconds: float = Field(1800.0, gt=0, description="Video seconds of work that one Airflow task gets.")
     max_attempts: int = Field(3, ge=1, description="How often one subject may be tried at one stage version.")
