@@ -89,6 +89,14 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
             from humannet_ops.detectors.nudenet_content import NudenetContent
 
             return NudenetContent(model.release, model.path, device=config.device, threads=config.threads)
+        case "centerface":
+            from humannet_ops.detectors.centerface import CenterFace
+
+            return CenterFace(model.release, model.path, device=config.device, threads=config.threads)
+        case "ppocr_text":
+            from humannet_ops.detectors.ppocr_text import PpocrText
+
+            return PpocrText(model.release, model.path, device=config.device, threads=config.threads)
         case "python":
             return cast("Detector", open_own(model, config))
         case other:
