@@ -28,8 +28,10 @@ from humannet_ops.storage import open_store
 
 if TYPE_CHECKING:
     from humannet_ops.media.body_tracks import BodyTracks
+    from humannet_ops.media.end_effectors import EndEffectors
     from humannet_ops.media.hand_tracks import HandTracks
     from humannet_ops.media.people import People
+    from humannet_ops.media.robot_motion import RobotMotion
 
 READERS = {
     "people": "people",
@@ -37,6 +39,7 @@ READERS = {
     "hand_tracks": "hand_tracks",
     "camera": "camera_track",
     "robot_motion": "robot_motion",
+    "end_effectors": "end_effectors",
 }
 """The kinds of artifacts that hold arrays, and the module of ``humannet_ops.media`` that reads each."""
 
@@ -60,6 +63,7 @@ class Clip:
         hands: The hands.
         camera: The path of the camera.
         robot: The motion of the robot.
+        grippers: The hands as the poses of grippers.
         artifacts: The addresses of its objects by kind.
         outcomes: What each stage made of it: ``outcome``, ``reason``, ``scores`` and ``detail`` by stage.
     """
@@ -77,7 +81,8 @@ class Clip:
     bodies: BodyTracks | None
     hands: HandTracks | None
     camera: Any
-    robot: Any
+    robot: RobotMotion | None
+    grippers: EndEffectors | None
     artifacts: Mapping[str, str]
     outcomes: Mapping[str, Mapping[str, Any]]
 
@@ -121,6 +126,7 @@ def clip(clip_id: str) -> Clip:
         hands=arrays["hand_tracks"],
         camera=arrays["camera"],
         robot=arrays["robot_motion"],
+        grippers=arrays["end_effectors"],
         artifacts=artifacts,
         outcomes={found["stage"]: found for found in outcomes},
     )

@@ -45,6 +45,7 @@ def _frames(clip: Clip) -> Iterator[Picture]:
     from humannet_ops.settings import settings
 
     camera, robot = _camera(clip), _robot(clip)
+    title = "hands in front of the camera, metres" if clip.grippers and not clip.robot else _robot_title(clip)
     one = clip.bodies or clip.hands
     seen = None
     if one is not None:
@@ -65,7 +66,7 @@ def _frames(clip: Clip) -> Iterator[Picture]:
                     ),
                     ("bodies and hands, metres", panels.metres_panel(seen, number) if seen else said),
                     ("camera", camera(number)),
-                    ("robot", robot(number)),
+                    (title, robot(number)),
                 )
             )
 
@@ -81,11 +82,40 @@ def _camera(clip: Clip) -> Callable[[int], Picture]:
     return lambda number: panels.camera_panel(path, number)
 
 
+def _robot_title(clip: Clip) -> str:
+    if clip.robot is None:
+        return "robot"
+    scores = clip.scores
+    error, share = scores["retarget_error_mm_mean"], scores["retarget_coverage"]
+    ready = "robot-ready" if scores["robot_ready"] else "not robot-ready"
+    return f"{clip.robot.robot}: {ready}, {error:.1f} mm, {share:.0%} of frames"
+
+
 def _robot(clip: Clip) -> Callable[[int], Picture]:
     from humannet_ops.media import panels
 
-    said = panels.said_panel(panels.why(clip.outcomes, "retarget"))
-    return lambda _number: said
+    if clip.robot is None:
+        if (grippers := clip.grippers) is not None:
+            return lambda number: panels.grippers_panel(grippers, number)
+        said = panels.said_panel(panels.why(clip.outcomes, "retarget"))
+        return lambda _number: said
+    from humannet_ops.embodiment import picture, robots
+    from humannet_ops.stages import registry
+
+    model = registry.models()["robot"]
+    motion = clip.robot
+    if model.name != motion.robot:
+        other = panels.said_panel(f"this motion is of {motion.robot}, and {model.name} is installed (HUMANNET_ROBOT)")
+        return lambda _number: other
+    robot = robots.load(model.name, model.path)
+    row_of = {int(frame): row for row, frame in enumerate(motion.frame)}
+
+    def drawn(number: int) -> Picture:
+        if number not in row_of:
+            return panels.blank()
+        return picture.draw(robot, motion.qpos[row_of[number]], panels.blank())
+
+    return drawn
 
 
 def _encode(target: Path, frames: Any, fps: float) -> None:

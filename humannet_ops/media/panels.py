@@ -21,6 +21,7 @@ from humannet_ops.media import overlay, people
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from humannet_ops.media.end_effectors import EndEffectors
     from humannet_ops.media.people import People
     from humannet_ops.media.poses import Poses
 
@@ -122,6 +123,33 @@ def camera_panel(path: Path, frame: int) -> Picture:
         overlay.draw_path(picture, flat, PATH, at, HERE)
         _write(picture, name, (place * WIDTH // 2 + 12, HEIGHT - 12), 0.42, FAINT)
     _write(picture, f"unit: {path.unit}", (12, 20), 0.42, FAINT)
+    return picture
+
+
+def grippers_panel(grippers: EndEffectors, frame: int) -> Picture:
+    """Draw the way of both wrists in front of the camera, from above and from the side, with where they are now."""
+    picture = blank()
+    mine = grippers.valid
+    reach = max(0.4, float(np.abs(grippers.position_m[mine]).max(initial=0.0)))
+    scale = 0.44 * HEIGHT / reach
+    for place, (name, axes, up, eye) in enumerate(
+        (("from above", (0, 2), -1, HEIGHT - 50), ("from its right", (2, 1), 1, HEIGHT / 2))
+    ):
+        start = np.array([WIDTH / 4 if place == 0 else WIDTH / 2 + 30, eye])
+        overlay.draw_path(picture, np.array([start, start + 0.01]), FAINT, 0, FAINT)
+        for left, colour in ((True, overlay.LEFT_HAND), (False, overlay.RIGHT_HAND)):
+            rows = np.flatnonzero(mine & (grippers.left == left))
+            if len(rows):
+                flat = grippers.position_m[rows][:, axes] * scale * (1, up) + start
+                at = int(np.argmin(np.abs(grippers.frame[rows] - frame)))
+                overlay.draw_path(picture, flat, colour, at, colour)
+        _write(picture, name, (place * WIDTH // 2 + 12, HEIGHT - 12), 0.42, FAINT)
+    here = np.flatnonzero(mine & (grippers.frame == frame))
+    for line, row in enumerate(here[:4]):
+        side = "left" if grippers.left[row] else "right"
+        x, y, z = grippers.position_m[row]
+        said = f"{side}: {x:+.2f} {y:+.2f} {z:+.2f} m, open {grippers.opening_m[row] * 100:.0f} cm"
+        _write(picture, said, (12, 20 + 18 * line), 0.42, INK)
     return picture
 
 
