@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from humannet_ops.cluster.cli import app as cluster_app
-from humannet_ops.commands import channels, keywords, metrics, serving, show, sources, store, takedown
+from humannet_ops.commands import channels, keywords, metrics, serving, show, sources, stats, store, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -36,6 +36,11 @@ app.command(
 app.command(
     epilog="Examples: `humannet metrics` · `humannet metrics --once` · `humannet metrics --host 0.0.0.0 --port 9101`"
 )(metrics.metrics)
+app.command(
+    epilog="Examples: `humannet stats` · `humannet stats --html statistics.html` · "
+    "`humannet stats --where \"viewpoint = 'ego' and l1 = 'daily_activities'\"` · `humannet stats --bias` · "
+    "`humannet stats --where \"'tool_use' = any(interactions)\" --format csv`"
+)(stats.stats)
 app.add_typer(local_app, name="local")
 app.add_typer(cluster_app, name="cluster")
 

@@ -1,4 +1,4 @@
-"""Adds the corpus and sources pages to Airflow's web UI. Pages: ``humannet_ops/web``; login: ``orchestration``."""
+"""Adds the corpus, sources and statistics pages to Airflow's web UI. They are in ``humannet_ops/web``."""
 
 from __future__ import annotations
 
@@ -34,4 +34,5 @@ class HumanNetViews(AirflowPlugin):
         # an unknown destination makes Airflow drop the whole plugin without a word
         {"name": "Corpus", "href": "/humannet/", "destination": "nav", "url_route": "humannet", "nav_top_level": True},
         {"name": "Sources", "href": "/humannet/sources", "destination": "nav", "url_route": "sources"},
+        {"name": "Statistics", "href": "/humannet/statistics", "destination": "nav", "url_route": "statistics"},
     ]

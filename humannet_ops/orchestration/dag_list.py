@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
-from humannet_ops.orchestration.legs import LEGS, REMOVAL, REVISIT
+from humannet_ops.orchestration.legs import LEGS, REMOVAL, REVISIT, STATISTICS
 from humannet_ops.settings import REPOSITORY
 
 README = REPOSITORY / "dags" / "README.md"
@@ -18,7 +18,7 @@ _HEAD = """\
 Generated from the DAGs' docstrings by `python -m humannet_ops.orchestration.dag_list`; a test holds it up to date.
 
     crawl_<source>  --humannet://videos-->  analyse_videos  --humannet://analysed-->  curate_clips
-                    --humannet://clips-->  annotate_clips  --humannet://annotated-->
+                    --humannet://clips-->  annotate_clips  --humannet://annotated-->  compile_statistics
 
 Every run is about one crawl day, its partition key (`2026-01-31`). A crawl's key is its schedule's day; the other DAGs
 follow with the same key. What is due is asked of the catalog, so a second run of a day does only what is left.
@@ -47,7 +47,7 @@ def dags() -> list[DAG]:
     bag = DagBag(dag_folder=str(REPOSITORY / "dags"), collect_dags=True)
     if bag.import_errors:
         raise ImportError("\n".join(f"{name}: {reason}" for name, reason in bag.import_errors.items()))
-    order = [leg.dag_id for leg in LEGS] + [REVISIT, REMOVAL]
+    order = [leg.dag_id for leg in LEGS] + [STATISTICS, REVISIT, REMOVAL]
     return sorted(
         bag.dags.values(), key=lambda dag: (order.index(dag.dag_id) if dag.dag_id in order else -1, dag.dag_id)
     )
@@ -64,9 +64,9 @@ def render(found: list[DAG]) -> str:
 
 
 def _start(dag: DAG) -> str:
-    leg = next((leg for leg in LEGS if leg.dag_id == dag.dag_id), None)
-    if leg is not None:
-        return f"when a crawl day of `{leg.follows}` is announced"
+    followed = {leg.dag_id: leg.follows for leg in LEGS} | {STATISTICS: LEGS[-1].announces}
+    if dag.dag_id in followed:
+        return f"when a crawl day of `{followed[dag.dag_id]}` is announced"
     expression = getattr(dag.timetable, "expression", None)
     return f"by the schedule `{expression}` (UTC)" if expression else "by hand"
 

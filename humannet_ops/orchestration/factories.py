@@ -29,6 +29,7 @@ from humannet_ops.orchestration.legs import (
     REMOVAL,
     REVISIT,
     REVISIT_WEIGHT,
+    STATISTICS,
     crawl_dag_id,
 )
 from humannet_ops.settings import settings
@@ -184,6 +185,25 @@ def removal_dag(doc: str | None) -> DAG:
         tags=["humannet", "takedown"],
     ) as dag:
         task(task_id="remove")(tasks.remove_objects)()
+    return dag
+
+
+def statistics_dag(doc: str | None) -> DAG:
+    """Make the DAG that counts the corpus after each crawl day that was annotated."""
+    with DAG(
+        STATISTICS,
+        description=_first_line(doc),
+        doc_md=doc,
+        schedule=PartitionedAssetTimetable(assets=asset(LEGS[-1].announces)),
+        catchup=False,
+        max_active_runs=1,
+        deadline=_deadline(settings().leg_deadline_h),
+        is_paused_upon_creation=False,
+        default_args=DEFAULTS,
+        tags=["humannet", "statistics"],
+    ) as dag:
+        # it asks the catalog alone, and may only then write what came out: as the workers' role
+        task(task_id="count", queue="cpu", pool="cpu", execution_timeout=SHARD_TIMEOUT)(tasks.compile_statistics)()
     return dag
 
 

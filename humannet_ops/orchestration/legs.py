@@ -40,6 +40,7 @@ LEGS = (
 )
 REVISIT = "revisit_partitions"
 REMOVAL = "remove_objects"
+STATISTICS = "compile_statistics"
 
 # Planning goes before everything; what is tried again before what is fetched for the first time (1). Within one weight
 # Airflow takes the lowest map index of every run, so that runs (crawls of several sources, say) take turns, and a retry

@@ -12,7 +12,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Connection, Context, get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
 from airflow.sdk.log import mask_secret
 
 if TYPE_CHECKING:
@@ -161,6 +166,21 @@ def remove_objects() -> dict[str, int]:
     done = removal.remove_objects(limit=MOST_OBJECTS)
     logger.info("%s", done)
     return asdict(done)
+
+
+def compile_statistics() -> dict[str, float]:
+    """Count the whole corpus and keep the numbers, unless that was done since this crawl day's work ended."""
+    from humannet_ops.catalog import statistics
+    from humannet_ops.stages import execution
+
+    context = get_current_context()
+    partition = context["dag_run"].partition_key
+    if partition and statistics.counts_already(partition):
+        raise AirflowSkipException(f"what was done about {partition} is counted already")
+    found = statistics.count()
+    statistics.save(found, identity(context), execution.code_revision(), partition)
+    logger.info("%s", found.totals)
+    return {"clips": found.totals.clips, "hours": found.totals.hours}
 
 
 def record_failure(context: Any) -> None:

@@ -16,9 +16,10 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.background import BackgroundTask
 
 from humannet_ops.catalog import reading
+from humannet_ops.catalog import statistics as counting
 from humannet_ops.catalog.connection import CatalogError
 from humannet_ops.storage import StoreError, open_store
-from humannet_ops.web import pictures, sources
+from humannet_ops.web import pictures, sources, statistics
 from humannet_ops.web.collection import collect
 from humannet_ops.web.page import draw, render
 
@@ -81,6 +82,8 @@ def create_app(require_login: Callable[..., Any]) -> FastAPI:
     app.get("/", response_class=HTMLResponse)(corpus)
     app.get("/sources", response_class=HTMLResponse)(all_sources)
     app.get("/sources/{name}", response_class=HTMLResponse)(one_source)
+    app.get("/statistics", response_class=HTMLResponse)(latest_statistics)
+    app.get("/statistics/plotly.js")(plotly_js)
     app.get("/pictures/clip/{clip_id}.jpg")(clip_picture)
     app.get("/pictures/video/{video_id}.jpg")(video_picture)
     app.get("/clips/{clip_id}.mp4")(clip_file)
@@ -103,6 +106,29 @@ def one_source(name: str) -> str:
     if card is None:
         raise HTTPException(404, f"no source {name}")
     return draw("source.html.j2", card=card, **sources.details(name))
+
+
+def latest_statistics() -> Response:
+    """Draw what the DAG compile_statistics counted last."""
+    try:
+        found = counting.latest()
+    except LookupError as error:
+        raise HTTPException(404, str(error)) from error
+    if found is None:
+        raise HTTPException(
+            404,
+            "nothing was counted yet: compile_statistics runs after annotate_clips; `humannet stats` counts at once",
+        )
+    page = statistics.render(*found, script_address=f"statistics/plotly.js?{statistics.plotly_version()}")
+    policy = f"{statistics.policy(inside=False)}; frame-ancestors 'self'"
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+
+def plotly_js() -> Response:
+    """Give what the charts are drawn with. It changes with the package alone, and the page names the version."""
+    return Response(
+        statistics.plotly_js(), media_type="text/javascript", headers={"Cache-Control": "private, max-age=31536000"}
+    )
 
 
 def clip_picture(clip_id: str) -> Response:

@@ -19,6 +19,7 @@ from humannet_ops.domain.ledger import spoken_hours
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # A funnel bar is drawn in a box this wide; what is there but too short to see gets at least MINIMUM.
 BAR_WIDTH, MINIMUM = 1000.0, 5.0
+NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,17 @@ def _instead(sign: str) -> str:
     return " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
+def cell(value: object) -> str:
+    """Say what a table's cell holds; numbers with three digits, and thousands apart."""
+    if value is None:
+        return NONE
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return plain(value)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -268,6 +280,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"plain": plain, "counted": counted, "hours": spoken_hours}
+    filters: dict[str, Any] = {"plain": plain, "counted": counted, "hours": spoken_hours, "cell": cell}
     environment.filters.update(filters)
     return environment

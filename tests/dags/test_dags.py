@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from humannet_ops.orchestration import dag_list, tasks
-from humannet_ops.orchestration.legs import FETCHED, LEGS, POOLS, REMOVAL, REVISIT, crawl_dag_id
+from humannet_ops.orchestration.legs import FETCHED, LEGS, POOLS, REMOVAL, REVISIT, STATISTICS, crawl_dag_id
 from humannet_ops.settings import REPOSITORY, settings
 from humannet_ops.sources import config
 from humannet_ops.stages import registry
@@ -19,7 +19,8 @@ DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 
 
 def test_every_leg_and_every_source_has_its_dag(dags: dict[str, Any]) -> None:
-    expected = {leg.dag_id for leg in LEGS} | {REVISIT, REMOVAL} | {crawl_dag_id(path.stem) for path in config.files()}
+    crawls = {crawl_dag_id(path.stem) for path in config.files()}
+    expected = {leg.dag_id for leg in LEGS} | {STATISTICS, REVISIT, REMOVAL} | crawls
     assert set(dags) == expected
 
 
@@ -71,7 +72,7 @@ def test_a_stage_runs_on_its_queue_in_its_pool_named_by_its_shard(dags: dict[str
 
 def test_nothing_stops_the_announcement_but_any_failure_fails_the_run(dags: dict[str, Any]) -> None:
     for dag in dags.values():
-        if dag.dag_id == REMOVAL:
+        if dag.dag_id in (REMOVAL, STATISTICS):
             # on nobody's way
             continue
         tasks_by_id = dag.task_dict
@@ -95,6 +96,9 @@ def test_crawls_are_partitioned_by_day_and_legs_follow_their_asset(dags: dict[st
         assert timetable.asset_condition.uri.rstrip("/") == leg.follows
         outlets = dags[leg.dag_id].task_dict["announce"].outlets
         assert [asset.uri.rstrip("/") for asset in outlets] == [leg.announces]
+    counting = dags[STATISTICS].timetable
+    assert type(counting).__name__ == "PartitionedAssetTimetable"
+    assert counting.asset_condition.uri.rstrip("/") == LEGS[-1].announces
     for path in config.files():
         timetable = dags[crawl_dag_id(path.stem)].timetable
         assert type(timetable).__name__ == "CronPartitionTimetable"

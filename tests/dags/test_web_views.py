@@ -23,7 +23,7 @@ from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
 init_auth_manager()
 answers = {}
 with TestClient(application["app"], base_url="http://127.0.0.1:8080", follow_redirects=False) as client:
-    pages = ("/", "/sources", "/sources/samples")
+    pages = ("/", "/sources", "/sources/samples", "/statistics", "/statistics/plotly.js")
     for path in (*pages, "/pictures/clip/c0.jpg", "/pictures/video/v0.jpg", "/clips/c0.mp4"):
         plain, browser = client.get(path), client.get(path, headers={"Accept": "text/html"})
         forged = client.get(path, headers={"Authorization": "Bearer aaaa.bbbb.cccc"})
