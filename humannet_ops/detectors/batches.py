@@ -5,43 +5,41 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from humannet_ops.detectors import device
 from humannet_ops.domain.outcome import DeviceLost
 
 if TYPE_CHECKING:
     from humannet_ops.detectors.protocol import Frame
-    from humannet_ops.domain.detection import Detection
 
+Found = TypeVar("Found")
 logger = logging.getLogger(__name__)
 # What else is on a GPU comes and goes: after so many batches without trouble a larger one is tried again.
 _CALM = 200
 
 
-class Batches:
-    """Runs a model over any number of frames.
+class Batches(Generic[Found]):
+    """Runs a model over any number of frames; it finds something, if only an empty list, for each.
 
     Attributes:
         size: Frames a batch holds now.
         halvings: How often it was halved because the device's memory was full.
     """
 
-    def __init__(
-        self, release: str, device: str, size: int, run: Callable[[Sequence[Frame]], list[list[Detection]]]
-    ) -> None:
+    def __init__(self, release: str, device: str, size: int, run: Callable[[Sequence[Frame]], list[Found]]) -> None:
         self.size, self.halvings = size, 0
         self._release, self._device, self._most, self._run = release, device, size, run
         self._calm = 0
 
-    def __call__(self, frames: Sequence[Frame]) -> list[list[Detection]]:
+    def __call__(self, frames: Sequence[Frame]) -> list[Found]:
         """Return what the model finds in each frame.
 
         Raises:
             MemoryError: even one frame does not fit.
             DeviceLost: the device is gone, or refuses this process.
         """
-        found: list[list[Detection]] = []
+        found: list[Found] = []
         while len(found) < len(frames):
             try:
                 found += self._run(frames[len(found) : len(found) + self.size])

@@ -54,6 +54,7 @@ class Candidate:
     files: tuple[PinnedFile, ...] = ()
     when: Mapping[str, str] = field(default_factory=dict)
     npm: Tarball | None = None
+    source: PinnedFile | None = None
     entry: str = ""
     own: bool = False
 
@@ -70,7 +71,7 @@ class Candidate:
             version = installed_version(self.package)
             if version is None:
                 return f"the package {self.package} is not installed"
-            if self.obtain == "package" and version != self.revision:
+            if self.obtain in ("package", "converted") and version != self.revision:
                 return f"{self.package} {version} is installed, {self.revision} is pinned"
         return None
 
@@ -114,6 +115,8 @@ def _own(path: Path | None) -> Iterator[Candidate]:
 def _candidate(entry: Mapping[str, Any]) -> Candidate:
     fields = dict(entry)
     fields["files"] = tuple(PinnedFile(**file) for file in entry.get("files", ()))
+    if "source" in entry:
+        fields["source"] = PinnedFile(**entry["source"])
     if "npm" in entry:
         fields["npm"] = Tarball(**{**entry["npm"], "shards": tuple(entry["npm"]["shards"])})
     return Candidate(**fields)

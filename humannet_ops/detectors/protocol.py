@@ -63,3 +63,19 @@ class HandPose(Protocol):
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
         """Estimate the hands in the next frame, of anybody."""
+
+
+class FrameEmbedder(Protocol):
+    """A loaded model that turns a picture into a vector: pictures that look alike get vectors that point alike."""
+
+    release: str
+    """``name@revision``, as outcomes record it."""
+    dimensions: int
+    """Length of the vectors."""
+
+    def embed(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
+        """Return frames x dimensions, each row of length 1.
+
+        The rows are centred: two pictures that have nothing to do with each other have a product of about 0. Each frame
+        is looked at by itself; frames may differ in size.
+        """

@@ -16,7 +16,7 @@ from humannet_ops.settings import Settings
 
 ROLES = {
     "person_detector", "hand_detector", "face_detector", "restricted_content", "body_pose", "hand_pose",
-    "shot_boundaries", "sentence",
+    "shot_boundaries", "sentence", "frame_embedding",
 }  # fmt: skip
 
 
