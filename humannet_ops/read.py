@@ -28,6 +28,7 @@ from humannet_ops.storage import open_store
 
 if TYPE_CHECKING:
     from humannet_ops.media.body_tracks import BodyTracks
+    from humannet_ops.media.camera_track import CameraTrack
     from humannet_ops.media.end_effectors import EndEffectors
     from humannet_ops.media.hand_tracks import HandTracks
     from humannet_ops.media.people import People
@@ -80,7 +81,7 @@ class Clip:
     people: People | None
     bodies: BodyTracks | None
     hands: HandTracks | None
-    camera: Any
+    camera: CameraTrack | None
     robot: RobotMotion | None
     grippers: EndEffectors | None
     artifacts: Mapping[str, str]

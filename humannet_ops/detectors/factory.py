@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from humannet_ops.detectors.lock import ModelError, ModelLock
 from humannet_ops.detectors.own import open_own
-from humannet_ops.detectors.protocol import BodyPose, Detector, Detectors, HandPose
+from humannet_ops.detectors.protocol import BodyPose, CameraReconstruction, Detector, Detectors, HandPose
 from humannet_ops.domain.outcome import DeviceLost
 from humannet_ops.settings import Settings
 
@@ -96,7 +96,7 @@ def open_detector(role: str, lock: ModelLock | None, config: Settings) -> Detect
         case "ppocr_text":
             from humannet_ops.detectors.ppocr_text import PpocrText
 
-            return PpocrText(model.release, model.path, device=config.device, threads=config.threads)
+            return PpocrText(model.release, *model.paths, device=config.device, threads=config.threads)
         case "python":
             return cast("Detector", open_own(model, config))
         case other:
@@ -156,3 +156,22 @@ def open_frame_embedder(lock: ModelLock | None, config: Settings) -> FrameEmbedd
             raise ModelError(
                 f"The role frame_embedding is filled by {model.release} ({other}), which embeds no frames."
             )
+
+
+def open_camera_reconstruction(lock: ModelLock | None, config: Settings) -> CameraReconstruction:
+    """Load what fills the role ``camera_reconstruction``.
+
+    Raises:
+        ModelError: it is missing or changed, or reconstructs no cameras.
+    """
+    model = _installed(lock)["camera_reconstruction"]
+    model.verify()
+    if model.backend == "pycolmap":
+        from humannet_ops.detectors.pycolmap_camera import PycolmapCamera
+
+        return PycolmapCamera(model.release, threads=config.threads)
+    if model.backend == "python":
+        return cast("CameraReconstruction", open_own(model, config))
+    raise ModelError(
+        f"The role camera_reconstruction is filled by {model.release} ({model.backend}), which reconstructs no cameras."
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +15,8 @@ from humannet_ops.domain.skeleton import Body, Hand
 
 Frame = NDArray[np.uint8]
 """A picture: height x width x 3, red first."""
+Mask = NDArray[np.bool_]
+"""Height x width."""
 
 
 class Detector(Protocol):
@@ -78,4 +82,48 @@ class FrameEmbedder(Protocol):
 
         The rows are centred: two pictures that have nothing to do with each other have a product of about 0. Each frame
         is looked at by itself; frames may differ in size.
+        """
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """Where a camera was, of K pictures that were handed over, in a frame of reference and a unit of its own.
+
+    Attributes:
+        registered: R, the numbers of the pictures that could be placed, ascending.
+        position: R x 3, the camera's centre.
+        quaternion: R x 4, w, x, y, z: camera to world; the camera's axes are x right, y down, z forward.
+        focal_px: Of the pictures.
+        reprojection_px: Mean distance of the points from where they were seen.
+        points: How many points were triangulated.
+        angle_deg: Median over the points of the angle between the two rays that differ most.
+        in_metres: Whether the unit is the metre.
+    """
+
+    registered: NDArray[np.int32]
+    position: NDArray[np.float64]
+    quaternion: NDArray[np.float64]
+    focal_px: float
+    reprojection_px: float
+    points: int
+    angle_deg: float
+    in_metres: bool = False
+
+
+class CameraReconstruction(Protocol):
+    """Finds the path of a camera."""
+
+    release: str
+    """``name@revision``, as outcomes record it."""
+
+    def reconstruct(self, pictures: Sequence[Frame], ignored: Sequence[Mask], folder: Path) -> Reconstructed | None:
+        """Place as many pictures as can be placed together.
+
+        Args:
+            pictures: K of one size, in order of time.
+            ignored: K masks of the same size, true where what moves by itself is (people, hands).
+            folder: An empty folder to work in.
+
+        Returns:
+            None where nothing could be placed.
         """

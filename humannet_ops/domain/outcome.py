@@ -91,6 +91,7 @@ class Reason(StrEnum):
         "Its channel is paused for bringing too little, or banned by a person.",
     )
     OPTED_OUT = "opted_out", Outcome.REJECTED, "The host asks not to be crawled there (robots.txt or a header)."
+    WITHHELD = "withheld", Outcome.REJECTED, "A person withheld the clip when reviewing it."
     TAKEN_DOWN = "taken_down", Outcome.REJECTED, "A takedown covers it: it is never fetched again."
     # failed: something went wrong with the subject
     UNREADABLE = (
@@ -139,6 +140,7 @@ class Reason(StrEnum):
     NO_HANDS = "no_hands", Outcome.SKIPPED, "No hand's pose is there to work from."
     NOT_EGO = "not_ego", Outcome.SKIPPED, "The clip is not seen from the wearer's eyes."
     CAMERA_STILL = "camera_still", Outcome.SKIPPED, "The camera does not move, so there is no trajectory."
+    UNSTABLE = "unstable", Outcome.SKIPPED, "The picture is too blurred or too jerky to follow the camera."
     NO_PARALLAX = (
         "no_parallax",
         Outcome.SKIPPED,

@@ -27,6 +27,7 @@ STAGES = (
     "track_people",
     "pose_body",
     "pose_hands",
+    "camera_trajectory",
     "retarget",
     "describe_motion",
     "label_activity",
