@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     subject_timeout_s: float = Field(3600.0, gt=0, description="Wall seconds one subject may take.")
     max_pixels: int = Field(8192 * 8192, gt=0, description="Pixels a frame may have before a video is too_large.")
     threads: int = Field(2, ge=1, description="Decode and inference threads of one task.")
+    redact: Literal["off", "faces", "faces_and_text"] = Field(
+        "off", description="What redact hides in a second file of each clip: off, faces, or faces_and_text."
+    )
     llm_url: str = Field("", description="An OpenAI-compatible endpoint, like http://host:8000/v1. Empty: none.")
     llm_model: str = Field("", description="The model that the endpoint is asked for.")
     llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")

@@ -6,9 +6,11 @@
 -- Reading.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, reviewer;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader, reviewer;
+-- why a person must look at a clip, and what people decided: v_review_queue shows readers the rest
+REVOKE SELECT ON review_causes, reviews, clip_reviews FROM reader;
 GRANT SELECT ON
     stages, shards, shard_subjects, stage_runs, attempts, outcomes, artifacts, outcome_artifacts, videos, clips,
-    fingerprints, annotations, labels, taxonomy_nodes, postponements, object_removals
+    fingerprints, annotations, labels, embeddings, taxonomy_nodes, postponements, object_removals
     TO crawler, worker;
 GRANT SELECT ON
     sources, reasons, model_releases, crawls, listing_faults, crawl_memory, video_aliases, keywords, keyword_budgets,
@@ -32,6 +34,8 @@ GRANT INSERT, UPDATE (shot, start_s, end_s, analyse_version, retired_at) ON clip
 GRANT INSERT, DELETE ON fingerprints TO worker;
 GRANT INSERT, UPDATE (value, uri) ON annotations TO worker;
 GRANT INSERT, UPDATE (confidence, model_release) ON labels TO worker;
+GRANT INSERT, UPDATE (model_release, vector) ON embeddings TO worker;
+GRANT INSERT, UPDATE (score, note) ON review_causes TO worker;
 -- counting the corpus
 GRANT INSERT ON statistics TO worker;
 GRANT SELECT ON statistics, v_corpus, v_labels, v_annotations, current_outcomes TO worker;
@@ -71,17 +75,19 @@ GRANT INSERT ON tombstones TO crawler, reviewer;
 GRANT UPDATE (sealed_at) ON takedowns TO crawler, reviewer;
 GRANT INSERT, UPDATE (clips) ON release_recalls TO crawler, reviewer;
 GRANT DELETE ON
-    annotations, labels, outcome_artifacts, fingerprints, upstream_changes, object_removals, artifacts
+    annotations, labels, embeddings, outcome_artifacts, fingerprints, upstream_changes, object_removals, artifacts
     TO crawler, reviewer;
 GRANT UPDATE (label) ON shards TO crawler, reviewer;
 GRANT UPDATE (title, uploader, published, probe, takedown_id, cleared_at) ON videos TO reviewer;
 GRANT UPDATE (scores, detail) ON outcomes TO reviewer;
 GRANT DELETE ON postponements TO reviewer;
+GRANT DELETE ON review_causes, reviews TO crawler, reviewer;
+GRANT SELECT ON review_causes, reviews TO crawler, worker;
 GRANT INSERT, UPDATE (queued_at, attempts, tried_at, error, removed_at) ON object_removals TO reviewer;
 GRANT UPDATE (kind) ON artifacts TO reviewer;
 
 -- Deciding: takedowns, approvals, retries, channels, keywords (which make their source known).
-GRANT INSERT ON takedowns TO reviewer;
+GRANT INSERT ON takedowns, reviews TO reviewer;
 GRANT INSERT, UPDATE (approved_by, note, approved_at) ON approvals TO reviewer;
 GRANT DELETE ON outcomes, attempts TO reviewer;
 GRANT INSERT, UPDATE (title, status, reason, decided_by, updated_at) ON channels TO reviewer;

@@ -489,6 +489,22 @@ COMMENT ON TABLE labels IS 'What a clip is labelled with. A path that is not in 
 COMMENT ON COLUMN labels.origin IS 'Who says it: a vision endpoint, the offline models, the data set that the clip comes from, or a rule on signals.';
 CREATE INDEX labels_path ON labels (facet, path);
 
+CREATE TABLE embeddings (
+    clip_id       text NOT NULL REFERENCES clips,
+    stage         text NOT NULL,
+    stage_version text NOT NULL,
+    model_release text NOT NULL,
+    vector        halfvec STORAGE MAIN NOT NULL,
+    PRIMARY KEY (clip_id, stage, stage_version),
+    FOREIGN KEY (stage, clip_id, stage_version) REFERENCES outcomes (stage, subject_id, stage_version)
+);
+COMMENT ON TABLE embeddings IS 'What a clip looks like: a vector of length 1. Those of one stage version can be compared.';
+COMMENT ON COLUMN embeddings.vector IS 'As long as the model makes it; kept in the row, because who ranks candidates reads hundreds.';
+-- Candidates are found by the signs alone: an index of all numbers would be six times as large. A model of another length
+-- gets an index of its own like this one; without it, a search reads the table.
+CREATE INDEX embeddings_signs ON embeddings USING hnsw ((binary_quantize(vector)::bit(1280)) bit_hamming_ops)
+    WHERE vector_dims(vector) = 1280;
+
 CREATE TABLE object_removals (
     uri         text NOT NULL,
     takedown_id text NOT NULL REFERENCES takedowns,
@@ -542,6 +558,32 @@ COMMENT ON TABLE statistics IS 'What the whole corpus counted each time it was c
 COMMENT ON COLUMN statistics.begun_at IS 'What was recorded before is in the numbers.';
 COMMENT ON COLUMN statistics.partition_key IS 'The crawl day after which it was compiled.';
 CREATE INDEX statistics_begun ON statistics (begun_at);
+
+CREATE TABLE review_causes (
+    clip_id       text NOT NULL REFERENCES clips,
+    cause         text NOT NULL,
+    score         double precision NOT NULL,
+    note          text NOT NULL DEFAULT '',
+    stage         text NOT NULL,
+    stage_version text NOT NULL,
+    PRIMARY KEY (clip_id, cause, stage, stage_version),
+    FOREIGN KEY (stage, clip_id, stage_version) REFERENCES outcomes (stage, subject_id, stage_version)
+);
+COMMENT ON TABLE review_causes IS 'Why a person must look at a clip. Sensitive (a clip may show a child): not for the role reader.';
+COMMENT ON COLUMN review_causes.score IS 'The measure that reached its limit (humannet_ops/domain/screening.yaml); 1 where there is none.';
+
+CREATE TABLE reviews (
+    review_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    clip_id    text NOT NULL REFERENCES clips,
+    decision   text NOT NULL CHECK (decision IN ('passed', 'withheld', 'reopened')),
+    causes     text[] NOT NULL,
+    decided_by text NOT NULL,
+    note       text,
+    decided_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE reviews IS 'What people decided about clips; the latest counts. Not for the role reader.';
+COMMENT ON COLUMN reviews.causes IS 'What the person was shown: a clip that passed waits again when another cause is found.';
+CREATE INDEX reviews_clip ON reviews (clip_id, review_id DESC);
 
 CREATE TABLE task_failures (
     failure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -16,6 +16,38 @@ FROM current_outcomes
 WHERE subject = 'video' AND outcome NOT IN ('kept', 'skipped')
 ORDER BY subject_id, ordinal;
 
+-- Where each clip stands that somebody must look at, or has looked at. Holds causes: not for the role reader.
+CREATE VIEW clip_reviews AS
+SELECT
+    c.clip_id,
+    found.causes,
+    CASE
+        WHEN latest.decision = 'withheld' THEN 'withheld'
+        -- what was not shown to whoever let it pass is asked about again
+        WHEN latest.decision = 'passed' AND coalesce(found.causes <@ latest.causes, true) THEN 'passed'
+        ELSE 'waiting'
+    END AS review,
+    found.notes,
+    greatest(found.since, CASE WHEN latest.decision = 'reopened' THEN latest.decided_at END) AS since,
+    latest.decision,
+    latest.decided_by,
+    latest.note,
+    latest.decided_at
+FROM clips c
+LEFT JOIN LATERAL (
+    SELECT array_agg(DISTINCT r.cause ORDER BY r.cause) AS causes, max(o.recorded_at) AS since,
+           string_agg(r.cause || ': ' || r.note, '; ' ORDER BY r.cause) FILTER (WHERE r.note <> '') AS notes
+    FROM review_causes r
+    JOIN stages s ON s.stage = r.stage AND s.version = r.stage_version
+    JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (r.stage, r.clip_id, r.stage_version)
+    WHERE r.clip_id = c.clip_id
+) found ON true
+LEFT JOIN LATERAL (
+    SELECT d.decision, d.causes, d.decided_by, d.note, d.decided_at FROM reviews d
+    WHERE d.clip_id = c.clip_id ORDER BY d.review_id DESC LIMIT 1
+) latest ON true
+WHERE found.causes IS NOT NULL OR latest.decision IS NOT NULL;
+
 CREATE VIEW v_clips AS
 SELECT
     c.clip_id,
@@ -28,14 +60,22 @@ SELECT
     CASE
         WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
         WHEN ended.outcome IS NOT NULL THEN ended.outcome
+        WHEN decided.decision = 'withheld' THEN 'rejected'
         WHEN passed.stages = (SELECT count(ordinal) FROM stages) THEN 'kept'
         ELSE 'pending'
     END AS status,
-    CASE WHEN verdict.outcome IS NOT NULL THEN verdict.reason ELSE ended.reason END AS reason,
+    CASE
+        WHEN verdict.outcome IS NOT NULL THEN verdict.reason
+        WHEN ended.outcome IS NOT NULL THEN ended.reason
+        WHEN decided.decision = 'withheld' THEN 'withheld'
+    END AS reason,
     decide.detail ->> 'viewpoint' AS viewpoint,
     coalesce(passed.scores, '{}') AS scores,
     clip_file.uri AS artifact_uri,
-    v.license
+    v.license,
+    (SELECT r.review FROM clip_reviews r WHERE r.clip_id = c.clip_id) AS review,
+    (SELECT a.uri FROM current_outcomes o JOIN outcome_artifacts a USING (stage, subject_id, stage_version)
+     WHERE o.stage = 'redact' AND o.subject_id = c.clip_id AND a.kind = 'redacted_clip') AS redacted_uri
 FROM clips c
 JOIN videos v USING (video_id)
 LEFT JOIN video_verdicts verdict ON verdict.video_id = c.video_id
@@ -44,6 +84,9 @@ LEFT JOIN LATERAL (
     WHERE o.subject_id = c.clip_id AND o.outcome NOT IN ('kept', 'skipped')
     ORDER BY o.ordinal LIMIT 1
 ) ended ON true
+LEFT JOIN LATERAL (
+    SELECT d.decision FROM reviews d WHERE d.clip_id = c.clip_id ORDER BY d.review_id DESC LIMIT 1
+) decided ON true
 LEFT JOIN LATERAL (
     -- what cut says is about its file
     SELECT count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
@@ -99,6 +142,26 @@ LEFT JOIN LATERAL (
     ORDER BY c.status, sum(c.duration_s) DESC, c.reason LIMIT 1
 ) main ON verdict.outcome IS NULL
 WHERE v.takedown_id IS NULL;
+
+-- Clips that wait for a person. What sends them there is shown to whoever may read review_causes, which the role reader
+-- may not.
+CREATE VIEW v_review_queue AS
+SELECT
+    c.clip_id,
+    c.video_id,
+    v.source,
+    c.start_s,
+    c.end_s,
+    CASE WHEN has_table_privilege('review_causes', 'SELECT') THEN q.causes END AS causes,
+    CASE WHEN has_table_privilege('review_causes', 'SELECT') THEN q.notes END AS notes,
+    screen.scores,
+    q.since,
+    now() - q.since AS waits
+FROM clip_reviews q
+JOIN clips c ON c.clip_id = q.clip_id AND c.retired_at IS NULL
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+LEFT JOIN current_outcomes screen ON screen.stage = 'screen_content' AND screen.subject_id = c.clip_id
+WHERE q.review = 'waiting';
 
 CREATE VIEW v_lineage AS
 SELECT
@@ -168,6 +231,47 @@ FROM labels l
 JOIN clips c ON c.clip_id = l.clip_id AND c.retired_at IS NULL
 JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
 JOIN stages s ON s.stage = l.stage AND s.version = l.stage_version;
+
+-- The clips that look most like one: candidates by the signs of their vectors, ranked by the cosine of the whole vectors.
+-- What is taken down, retired or embedded by another stage version is left out, and the clip itself too. ``most`` is how
+-- many candidates are ranked: the more, the surer that none is missed.
+CREATE FUNCTION similar_clips(asked text, most int DEFAULT 400)
+RETURNS TABLE (clip_id text, video_id text, similarity double precision)
+LANGUAGE plpgsql STABLE ROWS 400
+SET hnsw.ef_search = 400
+SET hnsw.iterative_scan = relaxed_order
+SET hnsw.max_scan_tuples = 200000
+AS $$
+DECLARE
+    mine record;
+    dimensions int;
+BEGIN
+    SELECT e.vector, e.stage, e.stage_version INTO mine
+    FROM embeddings e
+    JOIN stages s ON s.stage = e.stage AND s.version = e.stage_version
+    JOIN clips c ON c.clip_id = e.clip_id AND c.retired_at IS NULL
+    JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+    WHERE e.clip_id = asked;
+    dimensions := vector_dims(mine.vector);
+    IF dimensions IS NULL THEN
+        RETURN;
+    END IF;
+    -- the length is part of the index, so it must be part of the question's text
+    RETURN QUERY EXECUTE replace($query$
+        WITH candidates AS MATERIALIZED (
+            SELECT e.clip_id, e.vector FROM embeddings e
+            WHERE vector_dims(e.vector) = LENGTH AND e.stage = $2 AND e.stage_version = $3
+            ORDER BY binary_quantize(e.vector)::bit(LENGTH) <~> binary_quantize($1)::bit(LENGTH)
+            LIMIT $4
+        )
+        SELECT e.clip_id, c.video_id, - (e.vector <#> $1) AS similarity
+        FROM candidates e
+        JOIN clips c ON c.clip_id = e.clip_id AND c.retired_at IS NULL
+        JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+        WHERE e.clip_id <> $5
+        ORDER BY similarity DESC, e.clip_id
+        $query$, 'LENGTH', dimensions::text) USING mine.vector, mine.stage, mine.stage_version, most + 1, asked;
+END $$;
 
 -- Every clip with what the corpus is counted by. One label a facet; where several say something, the surest origin.
 CREATE VIEW v_corpus AS

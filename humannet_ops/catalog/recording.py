@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
@@ -15,7 +16,18 @@ from humannet_ops.catalog.connection import Connection, connect, queries, transa
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
 from humannet_ops.domain.outcome import Reason
-from humannet_ops.domain.records import Annotation, Artifact, ClipSpan, Fingerprint, Label, Record, Result, VideoFile
+from humannet_ops.domain.records import (
+    Annotation,
+    Artifact,
+    ClipSpan,
+    Embedding,
+    Fingerprint,
+    Label,
+    Record,
+    Result,
+    VideoFile,
+)
+from humannet_ops.domain.screening import ReviewCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +240,31 @@ def _(entry: Label, link: Connection, owner: _Owner) -> None:
         origin=entry.origin,
         confidence=entry.confidence,
         model_release=entry.model_release,
+        stage=owner.stage,
+        version=owner.version,
+    )
+
+
+@_write.register
+def _(entry: Embedding, link: Connection, owner: _Owner) -> None:
+    queries().insert_embedding(
+        link,
+        clip_id=owner.subject_id,
+        stage=owner.stage,
+        version=owner.version,
+        model_release=entry.model_release,
+        vector=json.dumps(entry.vector),
+    )
+
+
+@_write.register
+def _(entry: ReviewCause, link: Connection, owner: _Owner) -> None:
+    queries().insert_review_cause(
+        link,
+        clip_id=owner.subject_id,
+        cause=entry.cause.value,
+        score=entry.score,
+        note=storable.text(entry.note),
         stage=owner.stage,
         version=owner.version,
     )

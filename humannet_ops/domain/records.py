@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from humannet_ops.domain.outcome import Outcome, Reason
+from humannet_ops.domain.screening import ReviewCause
 from humannet_ops.domain.taxonomy import taxonomy
 
 Scores = Mapping[str, Any]
@@ -155,7 +157,30 @@ class Label:
             raise ValueError(f"label {self.path}: confidence {self.confidence} is no probability, 0 to 1")
 
 
-Record = VideoFile | ClipSpan | Fingerprint | Annotation | Label
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A clip as a vector of length 1, by a model: clips that look alike have vectors that point alike.
+
+    Raises:
+        ValueError: it is not of length 1, or longer than the catalog's index can hold.
+    """
+
+    model_release: str
+    vector: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        length = math.hypot(*self.vector)
+        if not abs(length - 1) < 1e-3:
+            raise ValueError(f"an embedding by {self.model_release} has the length {length}, not 1")
+        if len(self.vector) > MOST_DIMENSIONS:
+            count = f"{len(self.vector)} dimensions, at most {MOST_DIMENSIONS} are possible"
+            raise ValueError(f"an embedding by {self.model_release} has {count}")
+
+
+MOST_DIMENSIONS = 4000
+"""Of an embedding: what pgvector's indexes of half-precision vectors take."""
+
+Record = VideoFile | ClipSpan | Fingerprint | Annotation | Label | Embedding | ReviewCause
 
 
 @dataclass(frozen=True, slots=True)

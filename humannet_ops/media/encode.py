@@ -222,7 +222,7 @@ def _ticks(footage: _Footage, fps: int, frames: int) -> Iterator[_Picture]:
 
 
 @cache
-def _reproducible() -> str:
+def reproducible() -> str:
     """Return x264 parameters that give the same bytes for the same pictures.
 
     On a busy machine with AVX-512 x264 was measured to give up to four different files from twenty runs, and one file
@@ -242,7 +242,7 @@ class _Writer:
         self._output, self.size, self._sound = output, size, sound
         self._normalise = _Normaliser(size)
         self._fps, self._heard = fps, 0
-        options = {"crf": str(crf), "preset": preset, "x264-params": _reproducible(), "flags": "+bitexact"}
+        options = {"crf": str(crf), "preset": preset, "x264-params": reproducible(), "flags": "+bitexact"}
         self._video: Any = output.add_stream("libx264", rate=fps, options=options)
         self._video.width, self._video.height, self._video.pix_fmt = *size, "yuv420p"
         self._audio: Any = None

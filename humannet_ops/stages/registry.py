@@ -30,9 +30,11 @@ STAGES = (
     "camera_trajectory",
     "retarget",
     "describe_motion",
+    "screen_content",
     "label_activity",
     "label_scene",
     "label_interactions",
+    "redact",
 )
 
 

@@ -94,6 +94,17 @@ VALUES (:clip_id, :facet, :path, :origin, :confidence, :model_release, :stage, :
 ON CONFLICT (clip_id, facet, path, origin, stage, stage_version)
 DO UPDATE SET confidence = excluded.confidence, model_release = excluded.model_release;
 
+-- name: insert_embedding!
+INSERT INTO embeddings (clip_id, stage, stage_version, model_release, vector)
+VALUES (:clip_id, :stage, :version, :model_release, :vector::halfvec)
+ON CONFLICT (clip_id, stage, stage_version)
+DO UPDATE SET model_release = excluded.model_release, vector = excluded.vector;
+
+-- name: insert_review_cause!
+INSERT INTO review_causes (clip_id, cause, score, note, stage, stage_version)
+VALUES (:clip_id, :cause, :score, :note, :stage, :version)
+ON CONFLICT (clip_id, cause, stage, stage_version) DO UPDATE SET score = excluded.score, note = excluded.note;
+
 -- name: insert_task_failure!
 INSERT INTO task_failures (dag_id, run_id, task_id, map_index, try_number, error)
 VALUES (:dag_id, :run_id, :task_id, :map_index, :try_number, :error);

@@ -43,6 +43,12 @@ WITH named AS (
 ), unlabelled AS (
     DELETE FROM labels n USING lost l
     WHERE (n.stage, n.clip_id, n.stage_version) = (l.stage, l.subject_id, l.stage_version)
+), unembedded AS (
+    DELETE FROM embeddings e USING lost l
+    WHERE (e.stage, e.clip_id, e.stage_version) = (l.stage, l.subject_id, l.stage_version)
+), uncaused AS (
+    DELETE FROM review_causes r USING lost l
+    WHERE (r.stage, r.clip_id, r.stage_version) = (l.stage, l.subject_id, l.stage_version)
 ), reset AS (
     DELETE FROM attempts t USING lost l
     WHERE (t.stage, t.subject_id, t.stage_version) = (l.stage, l.subject_id, l.stage_version)

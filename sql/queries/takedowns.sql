@@ -233,6 +233,15 @@ DELETE FROM annotations n USING clips c WHERE c.clip_id = n.clip_id AND c.video_
 -- name: clear_clip_labels!
 DELETE FROM labels l USING clips c WHERE c.clip_id = l.clip_id AND c.video_id = ANY(:video_ids);
 
+-- name: clear_embeddings!
+DELETE FROM embeddings e USING clips c WHERE c.clip_id = e.clip_id AND c.video_id = ANY(:video_ids);
+
+-- name: clear_review_causes!
+DELETE FROM review_causes r USING clips c WHERE c.clip_id = r.clip_id AND c.video_id = ANY(:video_ids);
+
+-- name: clear_reviews!
+DELETE FROM reviews r USING clips c WHERE c.clip_id = r.clip_id AND c.video_id = ANY(:video_ids);
+
 -- name: clear_artifacts!
 DELETE FROM outcome_artifacts a USING outcomes o
 WHERE o.video_id = ANY(:video_ids)

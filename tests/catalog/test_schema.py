@@ -18,7 +18,8 @@ from humannet_ops.settings import REPOSITORY, settings
 CONTRACT = {
     "v_videos": "video_id, source, origin_uri, title, license, sha256, duration_s, width, height, fps, status, reason",
     "v_clips": "clip_id, video_id, source, origin_uri, start_s, end_s, duration_s, status, reason, viewpoint, scores,"
-    " artifact_uri, license",
+    " artifact_uri, license, review, redacted_uri",
+    "v_review_queue": "clip_id, video_id, source, start_s, end_s, causes, notes, scores, since, waits",
     "v_lineage": "clip_id, seq, stage, stage_version, outcome, reason, scores, policy_version, model_releases, dag_id,"
     " run_id, task_id, try_number, worker, queue, started_at, seconds, code_revision, artifact_uri, artifact_sha256",
     "v_funnel": "stage, outcome, reason, videos, clips, hours",

@@ -1,4 +1,4 @@
-"""What a person must look at.
+"""What a person must look at, and what people decided.
 
 Revision ID: 0013
 Revises: 0012
