@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from humannet_ops.cluster.cli import app as cluster_app
-from humannet_ops.commands import channels, keywords, metrics, serving, show, sources, stats, store, takedown
+from humannet_ops.commands import channels, keywords, metrics, review, serving, show, sources, stats, store, takedown
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -28,6 +28,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(sources.app, name="source")
 app.add_typer(keywords.app, name="keyword")
 app.add_typer(channels.app, name="channel")
+app.add_typer(review.app, name="review")
 app.add_typer(takedown.app, name="takedown")
 app.add_typer(store.app, name="store")
 app.command(
