@@ -7,7 +7,8 @@ do not return to within a pixel are lost. What moves by itself (people, hands) i
     Median over the steps of the median displacement, times keyframes a second.
 
 ``camera_stability``, 0..1
-    Median over the steps of the share of points that are not lost: blur, whip pans and flicker lose them.
+    Median over the steps of the share of points that are not lost: blur, whip pans and flicker lose them. Steps with
+    fewer than ``MIN_POINTS`` points to begin with (all is masked, or plain) say nothing; 0 where no step says anything.
 
 ``camera_parallax``, 0..1
     Median over stretches of ``BASELINE_S`` of the share of points whose motion no homography explains to within
@@ -66,7 +67,8 @@ def measure(pictures: Sequence[Picture], ignored: Sequence[Mask], step_s: float)
             before = origin
             origin, found = _follow(grey[number], grey[number + 1], before)
             alive &= found
-            kept.append(float(found.mean()) if len(found) else 0.0)
+            if len(found) >= MIN_POINTS:
+                kept.append(float(found.mean()))
             if found.any():
                 speeds.append(float(np.median(np.linalg.norm((origin - before)[found], axis=1))))
         if alive.sum() >= MIN_POINTS:
