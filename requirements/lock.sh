@@ -10,6 +10,7 @@ lock cluster.in cluster.txt --override overrides.txt
 lock models.in models.txt --no-deps
 lock loopback.in loopback.txt --no-deps
 lock samples.in samples.txt --no-deps
+lock benchmarks.in benchmarks.txt --no-deps
 lock worker.in worker-all.txt --override overrides.txt
 cuda=$(sed -n 's/^\([a-z][a-z0-9-]*\).*/\1/p' cuda.in)
 lock cuda.in cuda.txt --no-deps

@@ -1,6 +1,6 @@
 """Measures each default model and formula of annotation against truth, where there is truth, and prints one table.
 
-    .venv/bin/python tests/benchmarks/annotation.py [people|pose|camera|labels|screening|embedding ...]
+    .venv/bin/python tests/benchmarks/annotation.py [people|pose|hands|camera|labels|screening|embedding ...]
 
 Each part is a module beside this one with ``measure() -> list[Measure]``. Intervals are 95 %: Wilson's for shares, a
 bootstrap over cases for means. It is no test: it takes minutes, and some parts need ../shared/corpus.
@@ -19,7 +19,7 @@ from measure import Measure
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("people", "pose", "camera", "labels", "screening", "embedding")
+PARTS = ("people", "pose", "hands", "camera", "labels", "screening", "embedding")
 
 
 def row(measured: Measure) -> tuple[str, ...]:
