@@ -323,7 +323,9 @@ SELECT
     ARRAY(
         SELECT DISTINCT l.path FROM labels l JOIN stages g ON g.stage = l.stage AND g.version = l.stage_version
         WHERE l.clip_id = c.clip_id AND l.facet = 'interaction' ORDER BY l.path
-    ) AS interactions
+    ) AS interactions,
+    c.review,
+    c.redacted_uri
 FROM v_clips c
 JOIN videos v ON v.video_id = c.video_id
 JOIN sources s ON s.source = c.source

@@ -96,6 +96,8 @@ def seed(clips: int, *, number: int = 7, labels: bool = True, days: int = 9) -> 
     with connect() as link, transaction(link), link.cursor() as cursor:
         for table, rows in made.rows.items():
             execute_values(cursor, f"INSERT INTO {table} VALUES %s", rows, page_size=2000)
+        # as autovacuum does a while later
+        cursor.execute("ANALYZE")
     return made
 
 
@@ -185,6 +187,11 @@ def _clip(
     pose = float(rng.beta(7, 2) if body else rng.beta(4, 4))
     said("describe_motion", pose_score=round(pose, 4), motion_score=round(motion, 4), motion_frames=frames)
     said("screen_content", needs_review=bool(rng.random() < 0.04))
+    if scores["needs_review"]:
+        made.add(
+            "review_causes (clip_id, cause, stage, stage_version, score, note)",
+            clip_id, "faces", "screen_content", versions["screen_content"], 0.9, "",
+        )  # fmt: skip
     sure = float(rng.beta(6, 2))
     labelled = labels and sure > 0.45
     deep = "/".join(path.split("/")[: 3 if sure > 0.7 else 2])

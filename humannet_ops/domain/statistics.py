@@ -31,7 +31,7 @@ class Totals:
         clips, videos, hours: Kept clips, the videos that they are of, their length.
         persons, things: What the detector followed in them; an object is followed once a clip.
         task_instances: Runs of clips of one video that follow each other within a second with the same motion label.
-        screened, needs_review: Clips whose content was screened, and those of them that a person must look at.
+        screened, waiting: Clips whose content was screened; clips that a person must look at.
     """
 
     counted_at: datetime.datetime
@@ -42,7 +42,7 @@ class Totals:
     things: int
     task_instances: int
     screened: int
-    needs_review: int
+    waiting: int
 
     @property
     def objects(self) -> int:
@@ -286,7 +286,7 @@ def from_numbers(numbers: Mapping[str, Any]) -> Statistics:
     """
     if numbers.get("version") != VERSION:
         raise LookupError(
-            "the saved statistics are of another version of this code: trigger the DAG compile_statistics again"
+            "What was counted last was saved by another version of this code: trigger the DAG compile_statistics."
         )
     entries = [("totals", numbers["totals"])]
     entries += [(section, entry) for section in _SECTIONS for entry in numbers[section]]

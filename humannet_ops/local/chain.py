@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from humannet_ops.local.client import Client, Json
-from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT
+from humannet_ops.orchestration.legs import FETCHED, LEGS, REVISIT, STATISTICS
 
 Name = tuple[str, str]
 ENDED = ("success", "failed")
@@ -98,7 +98,7 @@ class Chain:
         told = next((task for task in run.tasks if task["task_id"] == "announce"), None)
         if told is None or told["state"] != "success":
             return True
-        followers = [leg.dag_id for leg in LEGS if leg.follows == _announced_by(run.dag_id)]
+        followers = _followers(_announced_by(run.dag_id))
         days = self.api.returned(run.dag_id, run.run_id, "find_due") if run.dag_id == REVISIT else [run.partition_key]
         after = datetime.fromisoformat(told["start_date"])
         return all(self._find(dag_id, str(day), after) for dag_id in followers for day in days)
@@ -113,3 +113,9 @@ class Chain:
 
 def _announced_by(dag_id: str) -> str:
     return next((leg.announces for leg in LEGS if leg.dag_id == dag_id), FETCHED)
+
+
+def _followers(announced: str) -> list[str]:
+    if announced == LEGS[-1].announces:
+        return [STATISTICS]
+    return [leg.dag_id for leg in LEGS if leg.follows == announced]

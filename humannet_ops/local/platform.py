@@ -20,7 +20,7 @@ import psutil
 from humannet_ops.local import airflow, components, postgres
 from humannet_ops.local.client import Client
 from humannet_ops.local.components import PlatformError
-from humannet_ops.orchestration.legs import LEGS, POOLS, REMOVAL, REVISIT, crawl_dag_id
+from humannet_ops.orchestration.legs import LEGS, POOLS, REMOVAL, REVISIT, STATISTICS, crawl_dag_id
 
 Say = Callable[[str], None]
 Mode = Literal["up", "run"]
@@ -152,7 +152,8 @@ def _open_dags(home: Path) -> None:
     for name in POOLS.keys() - api.pools().keys():
         slots, description = POOLS[name]
         api.make_pool(name, _devices() if name == "gpu" else slots, description)
-    wanted = {leg.dag_id for leg in LEGS} | {REVISIT, REMOVAL} | {crawl_dag_id(path.stem) for path in config.files()}
+    ours = {*(leg.dag_id for leg in LEGS), STATISTICS, REVISIT, REMOVAL}
+    wanted = ours | {crawl_dag_id(path.stem) for path in config.files()}
     deadline = time.monotonic() + _DAGS_WITHIN_S
     while missing := wanted - (dags := api.dags()).keys():
         if errors := api.import_errors():
@@ -162,7 +163,7 @@ def _open_dags(home: Path) -> None:
             tail = components.log_tail(home, "dag-processor")
             raise PlatformError(f"Airflow did not find {', '.join(sorted(missing))} in dags/.\n{tail}")
         time.sleep(0.3)
-    for name in (*(leg.dag_id for leg in LEGS), REVISIT, REMOVAL):
+    for name in (*(leg.dag_id for leg in LEGS), STATISTICS, REVISIT, REMOVAL):
         if dags[name]["is_paused"]:
             api.unpause(name)
 

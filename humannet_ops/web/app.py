@@ -113,12 +113,9 @@ def latest_statistics() -> Response:
     try:
         found = counting.latest()
     except LookupError as error:
-        raise HTTPException(404, str(error)) from error
+        return HTMLResponse(draw("uncounted.html.j2", why=error.args[0]))
     if found is None:
-        raise HTTPException(
-            404,
-            "nothing was counted yet: compile_statistics runs after annotate_clips; `humannet stats` counts at once",
-        )
+        return HTMLResponse(draw("uncounted.html.j2", why="Nothing was counted yet."))
     page = statistics.render(*found, script_address=f"statistics/plotly.js?{statistics.plotly_version()}")
     policy = f"{statistics.policy(inside=False)}; frame-ancestors 'self'"
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})

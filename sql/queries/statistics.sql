@@ -13,7 +13,7 @@ WITH chosen AS MATERIALIZED (
            (scores ->> 'motion_frames')::float8 AS motion_frames,
            (scores ->> 'retarget_error_mm_mean')::float8 AS retarget_error_mm,
            (scores ->> 'robot_ready')::boolean AS robot_ready,
-           (scores ->> 'needs_review')::boolean AS needs_review,
+           scores ? 'needs_review' AS screened, review,
            coalesce((scores ->> 'persons')::bigint, 0) AS persons,
            coalesce((scores ->> 'things')::bigint, 0) AS things,
            (scores ->> 'label_motion_abstained')::boolean AS motion_abstained,
@@ -41,7 +41,7 @@ totals AS (
            count(DISTINCT video_id) AS videos,
            coalesce(sum(persons), 0)::bigint AS persons, coalesce(sum(things), 0)::bigint AS things,
            (SELECT count(*) FROM follows WHERE before IS DISTINCT FROM motion OR gap_s > 1) AS task_instances,
-           count(needs_review) AS screened, count(*) FILTER (WHERE needs_review) AS needs_review
+           count(*) FILTER (WHERE screened) AS screened, count(*) FILTER (WHERE review = 'waiting') AS waiting
     FROM chosen
 ),
 measured AS (
