@@ -94,6 +94,11 @@ GRANT INSERT, UPDATE (title, status, reason, decided_by, updated_at) ON channels
 GRANT INSERT, UPDATE (status, reason, updated_at) ON keywords TO reviewer;
 GRANT INSERT, UPDATE (kind, uri, updated_at) ON sources TO reviewer;
 
+-- Asking language models, and clearing what was said after a takedown.
+GRANT SELECT, INSERT ON language_answers TO worker;
+GRANT INSERT ON language_calls TO worker;
+GRANT SELECT, DELETE ON language_answers, language_calls TO crawler, reviewer;
+
 DO $$
 BEGIN
     -- what a pass saw, and what a takedown covers, are temporary tables

@@ -505,6 +505,34 @@ COMMENT ON COLUMN embeddings.vector IS 'As long as the model makes it; kept in t
 CREATE INDEX embeddings_signs ON embeddings USING hnsw ((binary_quantize(vector)::bit(1280)) bit_hamming_ops)
     WHERE vector_dims(vector) = 1280;
 
+CREATE TABLE language_answers (
+    request_sha256 text PRIMARY KEY,
+    clip_id        text NOT NULL REFERENCES clips,
+    prompt         text NOT NULL,
+    model          text NOT NULL,
+    answer         jsonb NOT NULL,
+    answered_at    timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE language_answers IS 'What language models answered: the same question about the same pictures is not paid for twice.';
+COMMENT ON COLUMN language_answers.request_sha256 IS 'Of the model, the prompt''s version, the words, the schema and the pictures.';
+CREATE INDEX language_answers_clip ON language_answers (clip_id);
+
+CREATE TABLE language_calls (
+    call_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    clip_id    text NOT NULL REFERENCES clips,
+    stage      text NOT NULL,
+    prompt     text NOT NULL,
+    model      text NOT NULL,
+    status     text NOT NULL CHECK (status IN ('answered', 'cached', 'refused', 'malformed', 'failed')),
+    tokens_in  bigint NOT NULL,
+    tokens_out bigint NOT NULL,
+    cost       double precision NOT NULL,
+    seconds    double precision NOT NULL,
+    called_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE language_calls IS 'Each question to a language model, how it ended, and what it cost by the prices of the settings.';
+CREATE INDEX language_calls_clip ON language_calls (clip_id);
+
 CREATE TABLE object_removals (
     uri         text NOT NULL,
     takedown_id text NOT NULL REFERENCES takedowns,

@@ -479,3 +479,24 @@ LEFT JOIN LATERAL (
 LEFT JOIN outcome_artifacts m
     ON m.stage = 'fetch' AND m.subject_id = v.video_id AND m.stage_version = f.stage_version AND m.kind = 'metadata'
 WHERE v.takedown_id IS NULL;
+
+-- What language models were asked and what that cost, by stage, prompt and model.
+CREATE VIEW v_language_usage AS
+SELECT
+    l.stage,
+    l.prompt,
+    l.model,
+    count(*) AS calls,
+    count(*) FILTER (WHERE l.status = 'cached') AS cached,
+    count(*) FILTER (WHERE l.status = 'refused') AS refused,
+    count(*) FILTER (WHERE l.status = 'malformed') AS malformed,
+    count(*) FILTER (WHERE l.status = 'failed') AS failed,
+    sum(l.tokens_in) AS tokens_in,
+    sum(l.tokens_out) AS tokens_out,
+    sum(l.cost) AS cost,
+    sum(l.seconds) AS seconds
+FROM language_calls l
+JOIN clips c USING (clip_id)
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+GROUP BY l.stage, l.prompt, l.model
+ORDER BY l.stage, l.prompt, l.model;

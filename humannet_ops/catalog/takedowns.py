@@ -157,6 +157,8 @@ def clear(link: Connection, most: int, name: str | None = None) -> list[str]:
         if videos:
             queries().queue_objects(link, video_ids=videos)
             queries().clear_annotations(link, video_ids=videos)
+            queries().clear_language_answers(link, video_ids=videos)
+            queries().clear_language_calls(link, video_ids=videos)
             queries().clear_clip_labels(link, video_ids=videos)
             queries().clear_embeddings(link, video_ids=videos)
             queries().clear_review_causes(link, video_ids=videos)

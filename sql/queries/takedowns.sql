@@ -230,6 +230,12 @@ WHERE object_removals.removed_at IS NOT NULL;
 -- name: clear_annotations!
 DELETE FROM annotations n USING clips c WHERE c.clip_id = n.clip_id AND c.video_id = ANY(:video_ids);
 
+-- name: clear_language_answers!
+DELETE FROM language_answers a USING clips c WHERE c.clip_id = a.clip_id AND c.video_id = ANY(:video_ids);
+
+-- name: clear_language_calls!
+DELETE FROM language_calls l USING clips c WHERE c.clip_id = l.clip_id AND c.video_id = ANY(:video_ids);
+
 -- name: clear_clip_labels!
 DELETE FROM labels l USING clips c WHERE c.clip_id = l.clip_id AND c.video_id = ANY(:video_ids);
 

@@ -29,6 +29,8 @@ CONTRACT = {
     " license, terms, fetched_at, fetched_from, client, sha256, bytes, metadata_uri, gone_at",
     "v_keywords": "keyword, source, parent, proposed_by, proposed_at, status, reason, items, candidates, brought,"
     " fetched, fetched_hours, kept_hours, cost, yield",
+    "v_language_usage": "stage, prompt, model, calls, cached, refused, malformed, failed, tokens_in, tokens_out, cost,"
+    " seconds",
     "v_takedowns": "takedown_id, scope, target, reason, requested_by, requested_at, videos, videos_cleared, clips,"
     " hours, objects, objects_removed, objects_failed, releases_recalled",
 }
