@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from humannet_ops.cluster.cli import app as cluster_app
-from humannet_ops.commands import channels, keywords, metrics, review, serving, show, sources, stats, store, takedown
+from humannet_ops.commands import (
+    channels,
+    keywords,
+    metrics,
+    review,
+    serving,
+    show,
+    similar,
+    sources,
+    stats,
+    store,
+    takedown,
+)
 from humannet_ops.commands.output import Format, cell, console, one_line_errors, print_rows
 from humannet_ops.domain.ledger import ledger_line, spoken_hours
 from humannet_ops.local.cli import app as local_app
@@ -34,6 +46,10 @@ app.add_typer(store.app, name="store")
 app.command(
     epilog="Examples: `humannet show c0123456789abcdef0123` · `humannet show c0123456789abcdef0123 --to walk.mp4`"
 )(show.show)
+app.command(
+    epilog="Examples: `humannet similar c0123456789abcdef0123` · `humannet similar c0123456789abcdef0123 --most 5 "
+    "--elsewhere` · `humannet similar c0123456789abcdef0123 --where \"viewpoint = 'ego' and status = 'kept'\"`"
+)(similar.similar)
 app.command(
     epilog="Examples: `humannet metrics` · `humannet metrics --once` · `humannet metrics --host 0.0.0.0 --port 9101`"
 )(metrics.metrics)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2.extras import Json
 
-from humannet_ops.catalog import reading
-from humannet_ops.catalog.connection import CatalogError, connect, queries, transaction
+from humannet_ops.catalog import conditions, reading
+from humannet_ops.catalog.connection import connect, queries, transaction
 from humannet_ops.domain import statistics as values
 from humannet_ops.domain.statistics import Statistics
 
@@ -30,25 +30,8 @@ def count(condition: str | None = None) -> Statistics:
             link.set_session(readonly=True)
             found = queries().corpus_statistics(link, condition=True)
             return values.from_entries((row["section"], row["entry"]) for row in found)
-    try:
-        if not condition.strip():
-            raise CatalogError("it is empty")
-        # by itself first, so that what Postgres says of it is about it
-        list(reading.ask(_filled("check_condition", condition))[1])
-        _, rows = reading.ask(_filled("corpus_statistics", condition))
-        entries: Any = list(rows)
-    except CatalogError as error:
-        raise CatalogError(
-            f"--where cannot be used: {error}\nIt is a condition over the columns of v_corpus (sql/README.md), "
-            "such as \"viewpoint = 'ego' and duration_s > 5\"."
-        ) from error
+    entries: Any = conditions.ask("corpus_statistics", condition)
     return values.from_entries(entries, condition)
-
-
-def _filled(name: str, condition: str) -> str:
-    """Put a condition into a named query, on lines of its own: a remark in it ends with its line."""
-    text: str = getattr(queries(), name).sql
-    return text % {"condition": f"\n{condition}\n"}
 
 
 def save(statistics: Statistics, identity: TaskIdentity, code_revision: str, partition_key: str | None) -> None:
