@@ -35,6 +35,8 @@ def examine(*, with_store: bool = False) -> Iterator[Check]:
     checks: dict[str, Callable[[str], Check]] = {"python": _python, "disk": _disk, "models": _models}
     if settings().model_socket:
         checks["model server"] = _model_server
+    if settings().vision_url:
+        checks["vision endpoint"] = _vision
     checks |= {
         "video codecs": _media, "sources": _sources, "object store": _store, "catalog": _catalog,
         "catalog migrations": _migrations, "stage versions": _versions, "work due": _due,
@@ -80,6 +82,23 @@ def _model_server(name: str) -> Check:
     except DeviceLost as error:
         return Check(name, False, str(error))
     return Check(name, True, f"answers at {path}, with this installation's models and code")
+
+
+def _vision(name: str) -> Check:
+    """Ask for the colour of a picture: that the model is served, takes pictures and keeps to schemas is all of it."""
+    from humannet_ops.domain.outcome import DeviceLost, Postponed
+    from humannet_ops.language import prompts
+    from humannet_ops.language.endpoint import NoAnswer, open_endpoint
+
+    config = settings()
+    try:
+        endpoint = open_endpoint(config)
+        assert endpoint is not None
+        said = endpoint.try_out(prompts.colour())
+    except (DeviceLost, NoAnswer, Postponed) as error:
+        return Check(name, False, str(error), "Clips wait, or are described from signals alone, until it does.")
+    finding = f"{endpoint.model} at {config.vision_url} calls a red picture {said['colour']}"
+    return Check(name, said["colour"] == "red", finding, "Name a model that sees pictures in HUMANNET_VISION_MODEL.")
 
 
 def _models(name: str) -> Check:

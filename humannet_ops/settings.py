@@ -63,6 +63,20 @@ class Settings(BaseSettings):
     llm_url: str = Field("", description="An OpenAI-compatible endpoint, like http://host:8000/v1. Empty: none.")
     llm_model: str = Field("", description="The model that the endpoint is asked for.")
     llm_key: SecretStr = Field(SecretStr(""), description="The endpoint's key, where it wants one.")
+    vision_url: str = Field(
+        "",
+        description="An OpenAI-compatible endpoint that is shown pictures of clips, like http://host:8000/v1. "
+        "Empty: none, and no picture leaves this machine.",
+    )
+    vision_model: str = Field("", description="The model that the vision endpoint is asked for.")
+    vision_revision: str = Field("", description="Its revision, for the lineage: another one makes its work due again.")
+    vision_key: SecretStr = Field(SecretStr(""), description="The vision endpoint's key, where it wants one.")
+    vision_at_once: int = Field(
+        8, ge=1, description="Questions that one task has open at once at the endpoint, which computes them as a batch."
+    )
+    vision_timeout_s: float = Field(120.0, gt=0, description="How long an answer of the vision endpoint may take.")
+    vision_price_in: float = Field(0.0, ge=0, description="What a million tokens of questions cost, in any currency.")
+    vision_price_out: float = Field(0.0, ge=0, description="What a million tokens of answers cost.")
     device: str = Field(
         "auto", description="auto, cpu, cuda or cuda:N. The model server takes every GPU for auto and cuda."
     )

@@ -31,10 +31,16 @@ class Call:
 
 
 def answer_of(call: Call) -> Mapping[str, Any] | None:
-    """Return what was answered before, and count that nothing was spent; None where it was never asked."""
+    """Return what was answered before, and count that nothing was spent; None where it was never asked.
+
+    Raises:
+        LookupError: there is no such clip, or it was taken down: nothing of it may be shown to anybody.
+    """
     with connect() as link, transaction(link):
-        found = queries().language_answer(link, request_sha256=call.request_sha256)
+        found = queries().language_answer(link, request_sha256=call.request_sha256, clip_id=call.clip_id)
         if found is None:
+            raise LookupError(f"{call.clip_id} is not in the catalog, or was taken down")
+        if found["answer"] is None:
             return None
         _count(link, call, "cached")
         answer: Mapping[str, Any] = found["answer"]

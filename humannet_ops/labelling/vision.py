@@ -1,46 +1,39 @@
-"""The vision endpoint as label stages use it: asked where one is named, and done without where it does not answer."""
+"""The vision endpoint as label stages use it: where one is named, it decides; where it has no answer, the texts do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from humannet_ops.labelling import asking, texts
 from humannet_ops.labelling.asking import Vision
+from humannet_ops.labelling.decision import Decision
+from humannet_ops.language import sight
+from humannet_ops.language.question import Question
+from humannet_ops.language.sight import Asking, Sight
 
 if TYPE_CHECKING:
-    from humannet_ops.domain.records import ClipSubject
-    from humannet_ops.labelling.decision import Decision
     from humannet_ops.settings import Settings
     from humannet_ops.storage import Store
-
-Look = Callable[["ClipSubject"], Vision]
-"""Opens a clip for questions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What came of asking: a decision by the model ``release``, or nothing; ``fault`` says why where it was tried."""
-
-    decision: Decision | None = None
-    release: str | None = None
-    fault: Mapping[str, Any] = field(default_factory=dict)
 
 
 def configuration(config: Settings) -> dict[str, Any]:
     """Return what of the endpoint decides a label: its model, none where no endpoint is named."""
-    return {}
+    return sight.configuration(config, asking.VERSION)
 
 
-def open_vision(config: Settings, store: Store, scratch: Path) -> Look | None:
-    """Return what opens clips for questions; None where no endpoint is named."""
-    return None
+def open_asking(
+    stage: str, ask: Callable[[Vision, list[str]], Decision], config: Settings, store: Store
+) -> Asking[Decision]:
+    """Return what asks about clips; ``ask`` gets the model, which is shown the clip, and what is said about it."""
+    return Asking(stage, lambda clip: ask(_Shown(clip), texts.said(clip.subject)), config, store)
 
 
-def attempt(look: Look | None, subject: ClipSubject, ask: Callable[[Vision], Decision]) -> Asked:
-    """Ask about a clip; what the endpoint refuses or answers wrongly is the offline models' turn."""
-    if look is None:
-        return Asked()
-    model = look(subject)
-    return Asked(ask(model), model.release)
+class _Shown:
+    """A model that is shown one clip with each question."""
+
+    def __init__(self, clip: Sight) -> None:
+        self.release, self._clip = clip.release, clip
+
+    def ask(self, question: str, schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        return self._clip.answer(Question(name, str(asking.VERSION), question, schema, self._clip.pictures))

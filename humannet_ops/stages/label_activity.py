@@ -6,6 +6,7 @@ together follows from words and signals, and the source type from how the video 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.records import Annotation, ClipSubject, Result, kept
@@ -24,9 +25,9 @@ SPEC = StageSpec(
     "label_activity",
     "clip",
     revision=1,
-    queue="default",
-    needs=("describe_motion",),
-    reads=("describe_motion",),
+    queue="cpu",
+    needs=("caption",),
+    reads=("cut", "describe_motion", "caption"),
     roles=("sentence",),
 )
 # A body that is seen and does not move does not run, whatever the title says of the rest of the video. As much as
@@ -48,13 +49,17 @@ class LabelActivity:
 
     def __init__(self, context: Context) -> None:
         self.matcher = opening.open_matcher(context.models, context.config, "motion")
-        self.look = vision.open_vision(context.config, context.store, context.scratch)
+        self.asking = vision.open_asking(SPEC.name, by_sight, context.config, context.store)
+
+    def ahead(self, subjects: list[ClipSubject]) -> AbstractContextManager[None]:
+        """Ask about many clips at once."""
+        return self.asking.of(subjects)
 
     def process(self, subject: ClipSubject) -> Result:
         """Ask, or compare; abstain where neither is sure enough."""
         tree, told = taxonomy(), texts.said(subject)
-        asked = vision.attempt(self.look, subject, lambda model: self._asked(model, told))
-        motion = asked.decision or compared(self.matcher, subject, told)
+        asked = self.asking(subject)
+        motion = asked.answer or compared(self.matcher, subject, told)
         structure, kind = structured(subject, told, motion), sourced(subject)
         release = self.matcher.encoder.release
         entries = inherited.read(subject.video.published, (subject.start_s, subject.end_s), tree, self.matcher)
@@ -77,9 +82,10 @@ class LabelActivity:
             model_releases=tuple(filter(None, (asked.release, release))),
         )  # fmt: skip
 
-    @staticmethod
-    def _asked(model: asking.Vision, told: list[str]) -> Decision:
-        return decision.by_answers("motion", [asking.ask_class(model, taxonomy(), "motion", told)], model.release)
+
+def by_sight(model: asking.Vision, told: list[str]) -> Decision:
+    """Ask a vision model."""
+    return decision.by_answers("motion", [asking.ask_class(model, taxonomy(), "motion", told)], model.release)
 
 
 def compared(matcher: Matcher, subject: ClipSubject, told: list[str]) -> Decision:

@@ -6,7 +6,7 @@ its texts tell it, always has (``offline``), and what rules on signals show (``p
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.records import Annotation, ClipSubject, Label, Result, kept
@@ -29,9 +29,9 @@ SPEC = StageSpec(
     "label_interactions",
     "clip",
     revision=1,
-    queue="default",
-    needs=("describe_motion",),
-    reads=("decide", "track_people", "describe_motion"),
+    queue="cpu",
+    needs=("caption",),
+    reads=("decide", "cut", "track_people", "describe_motion", "caption"),
     roles=("sentence",),
 )
 
@@ -47,14 +47,18 @@ class LabelInteractions:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.matcher = opening.open_matcher(context.models, context.config, "motion")
-        self.look = vision.open_vision(context.config, context.store, context.scratch)
+        self.asking = vision.open_asking(SPEC.name, by_sight, context.config, context.store)
+
+    def ahead(self, subjects: list[ClipSubject]) -> AbstractContextManager[None]:
+        """Ask about many clips at once."""
+        return self.asking.of(subjects)
 
     def process(self, subject: ClipSubject) -> Result:
         """Ask, or follow the rules; abstain where nothing holds."""
         told, measured = texts.said(subject), self._measured(subject)
-        asked = vision.attempt(self.look, subject, lambda model: self._asked(model, told))
+        asked = self.asking(subject)
         by_signals = decision.by_rules(FACET, rules.interactions(measured))
-        found = decision.together(asked.decision or implied(self.matcher, subject, told), by_signals)
+        found = decision.together(asked.answer or implied(self.matcher, subject, told), by_signals)
         release = self.matcher.encoder.release
         value = {FACET: found.value, "signals": signals.plain(measured), "taxonomy": taxonomy().version, **asked.fault}
         return kept(
@@ -71,9 +75,10 @@ class LabelInteractions:
             around = people.read(path) if path else None
         return signals.of_clip(subject.scores, subject.viewpoint, subject.duration_s, around)
 
-    @staticmethod
-    def _asked(model: asking.Vision, told: list[str]) -> Decision:
-        return decision.by_answers(FACET, asking.ask_classes(model, taxonomy(), FACET, told), model.release)
+
+def by_sight(model: asking.Vision, told: list[str]) -> Decision:
+    """Ask a vision model."""
+    return decision.by_answers(FACET, asking.ask_classes(model, taxonomy(), FACET, told), model.release)
 
 
 def implied(matcher: Matcher, subject: ClipSubject, told: list[str]) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.records import Annotation, ClipSubject, Result, kept
@@ -20,9 +21,9 @@ SPEC = StageSpec(
     "label_scene",
     "clip",
     revision=1,
-    queue="default",
-    needs=("describe_motion",),
-    reads=("describe_motion",),
+    queue="cpu",
+    needs=("caption",),
+    reads=("cut", "describe_motion", "caption"),
     roles=("sentence",),
 )
 
@@ -37,13 +38,17 @@ class LabelScene:
 
     def __init__(self, context: Context) -> None:
         self.matcher = opening.open_matcher(context.models, context.config, "scene")
-        self.look = vision.open_vision(context.config, context.store, context.scratch)
+        self.asking = vision.open_asking(SPEC.name, by_sight, context.config, context.store)
+
+    def ahead(self, subjects: list[ClipSubject]) -> AbstractContextManager[None]:
+        """Ask about many clips at once."""
+        return self.asking.of(subjects)
 
     def process(self, subject: ClipSubject) -> Result:
         """Ask, or compare; abstain where neither is sure enough."""
         tree, told = taxonomy(), texts.said(subject)
-        asked = vision.attempt(self.look, subject, lambda model: self._asked(model, told))
-        found = asked.decision or self._compared(told)
+        asked = self.asking(subject)
+        found = asked.answer or self._compared(told)
         release = self.matcher.encoder.release
         entries = inherited.read(subject.video.published, (subject.start_s, subject.end_s), tree, self.matcher)
         labels, brought = decision.brought(entries, release)
@@ -55,10 +60,11 @@ class LabelScene:
             model_releases=tuple(filter(None, (asked.release, release))),
         )
 
-    @staticmethod
-    def _asked(model: asking.Vision, told: list[str]) -> Decision:
-        return decision.by_answers("scene", [asking.ask_class(model, taxonomy(), "scene", told)], model.release)
-
     def _compared(self, told: list[str]) -> Decision:
         match = self.matcher.match(texts.pieces(told))
         return decision.by_matching("scene", match, judge(match, "scene"), self.matcher.encoder.release)
+
+
+def by_sight(model: asking.Vision, told: list[str]) -> Decision:
+    """Ask a vision model."""
+    return decision.by_answers("scene", [asking.ask_class(model, taxonomy(), "scene", told)], model.release)

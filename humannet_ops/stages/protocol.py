@@ -56,7 +56,8 @@ class SubjectStage(Protocol[Subject]):
     """A stage that judges each subject by itself.
 
     It is opened once a shard, so models load once; ``process`` either returns a result or raises ``SubjectError``,
-    which fails (or, with a rejecting reason, rejects) that subject alone.
+    which fails (or, with a rejecting reason, rejects) that subject alone. It may have a third method,
+    ``ahead(subjects)``, a context manager around the whole shard's work: what only waits for others begins there.
     """
 
     def __init__(self, context: Context) -> None: ...

@@ -1,5 +1,10 @@
 -- name: language_answer^
-SELECT answer FROM language_answers WHERE request_sha256 = :request_sha256;
+-- No row for a clip that was taken down: it is asked for before any picture is shown to a model.
+SELECT a.answer
+FROM clips c
+JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
+LEFT JOIN language_answers a ON a.request_sha256 = :request_sha256
+WHERE c.clip_id = :clip_id;
 
 -- name: keep_language_answer!
 -- Two workers that asked the same at once were answered twice; the first answer stands. A clip that was taken down

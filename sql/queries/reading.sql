@@ -15,7 +15,9 @@ SELECT source FROM sources ORDER BY source;
 -- name: waiting
 -- What must wait before it is due, by cause.
 SELECT p.stage, p.cause, count(*) AS subjects, min(p.until) AS first_at
-FROM postponements p JOIN videos v ON v.video_id = p.subject_id
+FROM postponements p
+LEFT JOIN clips c ON c.clip_id = p.subject_id
+JOIN videos v ON v.video_id = coalesce(c.video_id, p.subject_id)
 WHERE p.until > now() AND v.takedown_id IS NULL AND (:source::text IS NULL OR v.source = :source)
   AND (:video_id::text IS NULL OR v.video_id = :video_id)
 GROUP BY p.stage, p.cause ORDER BY p.stage, p.cause;

@@ -23,7 +23,9 @@ LEFT JOIN LATERAL (
 ) crawls ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS waiting, min(p.until) AS waiting_until, string_agg(DISTINCT p.cause, ', ') AS waiting_for
-    FROM postponements p JOIN videos w ON w.video_id = p.subject_id
+    FROM postponements p
+    LEFT JOIN clips c ON c.clip_id = p.subject_id
+    JOIN videos w ON w.video_id = coalesce(c.video_id, p.subject_id)
     WHERE w.source = s.source AND p.until > now() AND w.takedown_id IS NULL
 ) waiting ON true
 WHERE (:source::text IS NULL OR s.source = :source)

@@ -268,7 +268,8 @@ DELETE FROM fingerprints WHERE video_id = ANY(:video_ids);
 DELETE FROM upstream_changes WHERE video_id = ANY(:video_ids);
 
 -- name: clear_postponements!
-DELETE FROM postponements WHERE subject_id = ANY(:video_ids);
+DELETE FROM postponements
+WHERE subject_id = ANY(:video_ids) OR subject_id IN (SELECT clip_id FROM clips WHERE video_id = ANY(:video_ids));
 
 -- name: clear_labels!
 -- A shard is labelled with the title of its first video.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import MODEL, Reply, Request, answer, chat_server
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -65,6 +66,57 @@ def test_a_reader_sees_every_page_and_answer(gone_through, as_role: Callable[[st
                         ("source", "faults"), ("status", "--videos"), ("status", "--failures")):  # fmt: skip
             assert said(*command)
         assert "0 artifacts without their object" in said("doctor", "--store")
+
+
+def test_a_worker_asks_a_vision_endpoint_where_one_is_named(gone_through, monkeypatch, forget_settings) -> None:
+    """Last of all clips' stages are those that ask; nothing else is done again."""
+    refuses = Reply(None, refusal="I do not describe people.")
+    answers = {
+        "caption": answer(short="A woman walks.", long="A woman walks past a wall.", confidence=0.9),
+        "motion": answer(
+            semantic="walking",
+            sequence=[{"start_s": 0, "end_s": 3, "what": "walk"}],
+            spatial="to the left",
+            confidence=0.8,
+        ),
+        "motion_leaf": answer(**{"class": "unclear", "confidence": 0.2}),
+        "scene": refuses,
+        "interaction": answer(classes=[{"class": "locomotion", "confidence": 0.7}]),
+    }
+    of_label = answer(**{"class": "locomotion/walking", "confidence": 0.6})
+
+    def decide(request: Request) -> Reply:
+        if request.name == "motion" and "Which class" in request.text:
+            return of_label
+        return answers[request.name]
+
+    with chat_server(decide) as server:
+        monkeypatch.setenv("HUMANNET_VISION_URL", server.url)
+        monkeypatch.setenv("HUMANNET_VISION_MODEL", MODEL)
+        forget_settings()
+        done = gone_through.go()
+        assert {request.pictures for request in server.requests} == {8}
+        assert gone_through.go() == Counter()
+    again = ["describe_motion", "caption", "label_activity", "label_scene", "label_interactions"]
+    assert done == Counter({f"{stage} kept": 1 for stage in again})
+    ((short, source),) = reading.ask(
+        "select value ->> 'short', value ->> 'source' from v_annotations where kind = 'caption'"
+    )[1]
+    assert (short, source) == ("A woman walks.", "endpoint")
+    motion = "select value ->> 'spatial', model_release from v_annotations where kind = 'motion_text'"
+    assert list(reading.ask(motion)[1]) == [("to the left", MODEL)]
+    labelled = "select facet, path, origin from v_labels where origin = 'endpoint'"
+    assert set(reading.ask(labelled)[1]) == {
+        ("motion", "locomotion/walking", "endpoint"), ("interaction", "locomotion", "endpoint"),
+    }  # fmt: skip
+    # the scene was refused: the texts decide, and the outcome says why
+    ((fault,),) = reading.ask(
+        "select detail ->> 'message' from outcomes o join stages s using (stage)"
+        " where stage = 'label_scene' and stage_version = version"
+    )[1]
+    assert "I do not describe people" in fault
+    counted = "select sum(calls), sum(refused), sum(malformed) from v_language_usage"
+    assert list(reading.ask(counted)[1]) == [(6, 1, 0)]
 
 
 def test_a_takedown_by_a_reviewer_is_cleared_by_the_crawler(

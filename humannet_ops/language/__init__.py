@@ -1,0 +1,1 @@
+"""Asking a vision-language model about a clip, through an OpenAI-compatible endpoint that the user names."""
