@@ -280,6 +280,8 @@ def test_what_looks_like_a_secret_is_a_reference() -> None:
         # what is bought elsewhere has no value here
         "HUMANNET_LLM_URL",
         "HUMANNET_LLM_KEY",
+        "HUMANNET_VISION_URL",
+        "HUMANNET_VISION_KEY",
     }
     told = re.findall(r"^\s*([A-Z][A-Z0-9_]*)(?:: |=)(.*)$", written(), re.MULTILINE)
     assert len(told) > 60
