@@ -1,7 +1,7 @@
 """What sends a clip to a person: causes, their limits, and words about children in what a source says.
 
-Nobody's age, sex or identity is judged. ``minors_risk`` comes from words alone: the proportion of head to body, the one
-other sign at hand, tells crouching adults from children no better than chance (infra/decisions/0019).
+Nobody's age, sex or identity is judged. ``minors_risk`` comes from words alone: by the proportion of face to body, the
+one other sign at hand, a third of the adults measured are six years old (infra/decisions/0019).
 """
 
 from __future__ import annotations

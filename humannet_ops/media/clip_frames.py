@@ -6,7 +6,7 @@ A clip is ours: ``cut`` made it upright, with square pixels and one frame rate, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,18 +30,20 @@ class ClipFrames:
         fps: Frames a second.
         width: In pixels.
         height: In pixels.
-        count: Frames given out so far.
+        count: Frames read so far.
+        listed: Frames that the file says it has; 0 if it does not say.
     """
 
     fps: float
     width: int
     height: int
     count: int = 0
+    listed: int = 0
     _source: Any = field(default=None, repr=False)
 
     @property
     def duration_s(self) -> float:
-        """Seconds that the frames given out so far last."""
+        """Seconds that the frames read so far last."""
         return self.count / self.fps
 
     def __iter__(self) -> Iterator[Frame]:
@@ -49,6 +51,13 @@ class ClipFrames:
         for picture in self._source:
             self.count += 1
             yield cast("Frame", picture.to_ndarray(format="rgb24"))
+
+    def some(self, numbers: Collection[int]) -> Iterator[tuple[int, Frame]]:
+        """Give only these frames, each with its number. All are decoded, for each needs those before it."""
+        for number, picture in enumerate(self._source):
+            self.count += 1
+            if number in numbers:
+                yield number, cast("Frame", picture.to_ndarray(format="rgb24"))
 
 
 @contextmanager
@@ -69,7 +78,9 @@ def open_clip(path: Path, *, threads: int, timeout_s: float) -> Iterator[ClipFra
         stream.codec_context.thread_count = threads
         source = _in_time(packets_to_frames(container, stream, faults), timeout_s)
         codec = stream.codec_context
-        clip = ClipFrames(float(stream.average_rate or 0), codec.width, codec.height, _source=source)
+        clip = ClipFrames(
+            float(stream.average_rate or 0), codec.width, codec.height, listed=stream.frames, _source=source
+        )
         yield clip
     if faults or not clip.count or not clip.fps:
         cause = faults[0] if faults else "it has no frames"
