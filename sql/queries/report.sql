@@ -21,8 +21,8 @@ WITH ranked AS (
 )
 SELECT r.clip_id, r.video_id, r.source, r.viewpoint, r.start_s, r.end_s, r.duration_s, r.scores, r.artifact_uri,
        r.license, v.title, v.origin_uri, pose.body_uri, pose.hand_uri,
-       (SELECT coalesce(a.value ->> 'short', a.value ->> 'semantic') FROM v_annotations a
-        WHERE a.clip_id = r.clip_id AND a.kind IN ('caption', 'motion_text') ORDER BY a.kind LIMIT 1) AS description
+       (SELECT a.value ->> CASE a.value ->> 'source' WHEN 'endpoint' THEN 'short' ELSE 'long' END FROM v_annotations a
+        WHERE a.clip_id = r.clip_id AND a.kind = 'caption' LIMIT 1) AS description
 FROM ranked r
 JOIN videos v USING (video_id)
 LEFT JOIN LATERAL (
