@@ -87,7 +87,7 @@ def representation(balances: Sequence[Balance], keys: Sequence[str]) -> Chart:
             hovertemplate="%{customdata}<br>ratio %{x:.2f}<extra></extra>",
         )
     drawn.add_vline(x=1, line={"color": "var(--ink)", "width": 1})
-    scale = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32]
+    scale = [2.0**power for power in range(-6, 7)]
     lowest = max(least, 1 / 48)
     highest = max(high for entries in points.values() for _, _, high, *_ in entries)
     drawn.update_xaxes(
@@ -95,7 +95,8 @@ def representation(balances: Sequence[Balance], keys: Sequence[str]) -> Chart:
         tickvals=scale,
         side="top",
         showgrid=True,
-        ticktext=[f"1/{round(1 / value)}" if value < 1 else f"{value:g}x" for value in scale],
+        # every second line has a number: on a telephone there is no room for more
+        ticktext=[_times(value) if number % 2 == 0 else "" for number, value in enumerate(scale)],
         range=[math.log10(lowest * 0.85), math.log10(highest * 1.15)],
     )
     drawn.update_yaxes(
@@ -127,7 +128,11 @@ def representation(balances: Sequence[Balance], keys: Sequence[str]) -> Chart:
     if far is not None:
         against = "equal shares" if far[1].reference == "uniform" else "what is stated"
         said = f"{far[0].name} stands out most: {far[0].ratio:.1f} times as much as {against} would give it. {said}"
-    return Chart("representation", title, said, to_json(drawn), round(36 + 21 * y), columns, rows, _VERDICTS, least=480)
+    return Chart("representation", title, said, to_json(drawn), round(36 + 21 * y), columns, rows, _VERDICTS)
+
+
+def _times(ratio: float) -> str:
+    return f"1/{round(1 / ratio)}" if ratio < 1 else f"{ratio:g}x"
 
 
 def mixture(statistics: Statistics, balances: Sequence[Balance]) -> Chart:

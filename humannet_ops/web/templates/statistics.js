@@ -43,9 +43,9 @@
     for (const plot of plots) {
       const { data, layout } = coloured(figures[plot.dataset.figure], known);
       for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = axis(layout[name], known);
-      // what is taller than a sheet of paper cannot be kept on one
-      const tall = Number(plot.dataset.height);
-      const height = root.classList.contains("paper") ? Math.min(tall, 780) : tall;
+      // what is taller than a sheet of paper cannot be kept on one; rings are as high as they are wide
+      const tall = root.classList.contains("paper") ? Math.min(plot.dataset.height, 780) : Number(plot.dataset.height);
+      const height = data[0].type === "sunburst" ? Math.min(tall, plot.clientWidth) : tall;
       plot.style.height = `${height}px`;
       Plotly.react(plot, data, {
         ...layout,
