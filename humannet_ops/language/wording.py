@@ -207,7 +207,9 @@ def _third(share: float, names: tuple[str, str, str]) -> str:
 
 
 def _from_to(first: str, last: str) -> str:
-    return f"stays at {first}" if first == last else f"goes from {first} to {last}"
+    if first != last:
+        return f"goes from {first} to {last}"
+    return f"stays {'in' if first in ('the middle', 'the centre') else 'at'} {first}"
 
 
 def _listed(names: list[str]) -> str:

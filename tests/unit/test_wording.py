@@ -69,7 +69,7 @@ def test_where_a_person_and_hands_go_is_said() -> None:
     told = wording.motion(together(None, found, 40, FPS, WIDTH, HEIGHT), people, SCORES)
     assert told["spatial"] == (
         "The person seen most goes from the left to the right, and comes nearer. "
-        "A left hand goes from the bottom left to the top. A right hand stays at the centre."
+        "A left hand goes from the bottom left to the top. A right hand stays in the centre."
     )
     assert told["semantic"].startswith("Clip of 4.0 s: 1 person detected, no body's pose; hands in 100 % of frames")
     assert "moving in 50 % of frames, up to 2.0 s at a stretch" in told["semantic"]
