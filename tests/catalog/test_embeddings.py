@@ -218,6 +218,10 @@ def test_vectors_of_another_version_or_length_are_not_compared(corpus: Corpus) -
     newer.go(dimensions=100)
     assert ask("select vector_dims(vector), count(*) from embeddings group by 1") == [(100, 12), (1280, 10)]
     assert titles(asked, 3) == ["kitchen", "kitchen 0.3", "kitchen 0.3"]
+    # the same length is no reason to compare what another version made
+    Corpus(revision=3).go()
+    found = [row["clip_id"] for row in similarity.similar(asked, 20).clips]
+    assert (len(found), len(set(found))) == (11, 11)
     # going back to what was before finds what was made then
     Corpus(revision=1)
     assert similarity.similar(asked, 20).looked_at == 9
