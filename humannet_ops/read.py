@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from humannet_ops.media.body_tracks import BodyTracks
     from humannet_ops.media.camera_track import CameraTrack
     from humannet_ops.media.end_effectors import EndEffectors
+    from humannet_ops.media.frame_embeddings import FrameEmbeddings
     from humannet_ops.media.hand_tracks import HandTracks
     from humannet_ops.media.people import People
     from humannet_ops.media.robot_motion import RobotMotion
@@ -41,6 +42,7 @@ READERS = {
     "camera": "camera_track",
     "robot_motion": "robot_motion",
     "end_effectors": "end_effectors",
+    "frame_embeddings": "frame_embeddings",
 }
 """The kinds of artifacts that hold arrays, and the module of ``humannet_ops.media`` that reads each."""
 
@@ -65,6 +67,7 @@ class Clip:
         camera: The path of the camera.
         robot: The motion of the robot.
         grippers: The hands as the poses of grippers.
+        looks: What it looks like: eight frames as vectors, and ``clip``, their mean.
         artifacts: The addresses of its objects by kind.
         outcomes: What each stage made of it: ``outcome``, ``reason``, ``scores`` and ``detail`` by stage.
     """
@@ -84,6 +87,7 @@ class Clip:
     camera: CameraTrack | None
     robot: RobotMotion | None
     grippers: EndEffectors | None
+    looks: FrameEmbeddings | None
     artifacts: Mapping[str, str]
     outcomes: Mapping[str, Mapping[str, Any]]
 
@@ -128,6 +132,7 @@ def clip(clip_id: str) -> Clip:
         camera=arrays["camera"],
         robot=arrays["robot_motion"],
         grippers=arrays["end_effectors"],
+        looks=arrays["frame_embeddings"],
         artifacts=artifacts,
         outcomes={found["stage"]: found for found in outcomes},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import av
@@ -29,6 +30,10 @@ def test_a_clip_is_loaded_whole_in_one_call(gone_through) -> None:
     # what the catalog says is what the arrays say
     assert clip.scores["body_frame_share"] == pytest.approx(clip.bodies.frame_share, abs=1e-4)
     assert clip.annotations["pose_body"]["body_frame_share"] == clip.scores["body_frame_share"]
+    assert clip.looks is not None
+    ((stored,),) = reading.ask(f"SELECT vector::vector::text FROM embeddings WHERE clip_id = '{clip.clip_id}'")[1]
+    # halfvec has eleven bits
+    assert np.allclose(json.loads(stored), clip.looks.clip, atol=2**-11)
     with clip.file() as path:
         assert path.stat().st_size > 1000
     with pytest.raises(LookupError, match=r"has no poem; it has .*body_tracks, clip"), clip.file("poem"):
