@@ -47,8 +47,8 @@ class Habits:
 
 
 # Margin: deface's own, which hides the ears and the hairline too. Reach: who walks (1.4 m/s, Bohannon 1997) moves by
-# seven face lengths (0.2 m) a second. Bridged and held: infra/decisions/0019 has what was measured.
-FACES = Habits(starts_at=0.3, margin=1.3, bridged_s=2.0, held_s=0.5, reach=7.0, growth=1.0)
+# seven face lengths (0.2 m) a second. Bridged, held, growth: infra/decisions/0019 has what was measured.
+FACES = Habits(starts_at=0.3, margin=1.3, bridged_s=2.0, held_s=0.5, reach=7.0, growth=4.0)
 # A line's box holds it with room to spare. It is looked for less often, so it is held for longer than one look takes.
 TEXTS = Habits(starts_at=0.5, margin=1.1, bridged_s=2.0, held_s=1.0, reach=2.0, growth=0.2)
 

@@ -207,11 +207,13 @@ def test_no_frame_of_a_face_is_left_free_where_the_detector_missed_it(faces, red
         assert inside / ((x2 - x1) * (y2 - y1)) > 0.98, number
 
 
-def test_no_detector_finds_a_face_again(redacted, face_boxes: Any, installed: ModelLock) -> None:
+def test_no_detector_finds_the_face_again(faces, redacted, face_boxes: Any, installed: ModelLock) -> None:
+    """What one of them sees elsewhere is no face: a wide cover is a blot, and blots have eyes now and then."""
     shown = frames_of(redacted[0])
-    other = open_detector("face_detector", installed, Settings())
-    assert [boxes for boxes in face_boxes.detect(shown) if boxes] == []
-    assert [boxes for boxes in other.detect(shown) if boxes] == []
+    for detector in (face_boxes, open_detector("face_detector", installed, Settings())):
+        for number, ((face,), boxes) in enumerate(zip(faces, detector.detect(shown), strict=True)):
+            truth = (face.x1, face.y1, face.x2, face.y2)
+            assert all(overlap(truth, (box.x1, box.y1, box.x2, box.y2)) < 0.1 for box in boxes), (number, boxes)
 
 
 def test_what_is_covered_is_a_few_colours_whatever_was_there(
