@@ -25,7 +25,7 @@ from humannet_ops.domain.skeleton import LIMB_JOINTS
 from humannet_ops.domain.stage import StageSpec
 from humannet_ops.embodiment import kinematics, robots, targets
 from humannet_ops.embodiment.kinematics import Follower
-from humannet_ops.media import body_tracks, end_effectors, hand_tracks, robot_motion
+from humannet_ops.media import body_tracks, camera_track, end_effectors, hand_tracks, robot_motion
 from humannet_ops.media.track_file import PARQUET
 from humannet_ops.settings import Settings
 from humannet_ops.stages.protocol import Context
@@ -33,12 +33,13 @@ from humannet_ops.stages.protocol import Context
 if TYPE_CHECKING:
     from humannet_ops.detectors.lock import ModelLock
     from humannet_ops.media.body_tracks import BodyTracks
+    from humannet_ops.media.camera_track import CameraTrack
     from humannet_ops.media.end_effectors import EndEffectors
     from humannet_ops.media.hand_tracks import HandTracks
     from humannet_ops.media.robot_motion import RobotMotion
 
 ROLE = "robot"
-READ = ("pose_body", "pose_hands")
+READ = ("pose_body", "pose_hands", "camera_trajectory")
 SPEC = StageSpec("retarget", "clip", revision=1, queue="cpu", needs=READ, reads=READ, roles=(ROLE,))
 MIN_JOINTS, MIN_VISIBILITY = 10, 0.5
 # Below this many valid frames a median bone is no calibration: a third of a second.
@@ -76,7 +77,7 @@ class Retarget:
         """Follow the body, place the hands, and say whether a robot could do it."""
         bodies, hands = self._read(subject, body_tracks), self._read(subject, hand_tracks)
         motion = self._motion(bodies) if bodies is not None else None
-        effectors = self._effectors(hands) if hands is not None else None
+        effectors = placed(hands, self._read(subject, camera_track)) if hands is not None else None
         if motion is None and effectors is None:
             return skipped(Reason.NO_BODY, "no body is seen well enough, and no hand", scores=NOTHING)
         artifacts: list[Artifact] = []
@@ -135,9 +136,11 @@ class Retarget:
             },
         )
 
-    def _effectors(self, hands: HandTracks) -> EndEffectors:
-        focal_px = end_effectors.assumed_focal_px(hands.width, hands.height)
-        return end_effectors.place(hands, focal_px, focal_known=False, most_error_mm=READY_ERROR_MM)
+
+def placed(hands: HandTracks, camera: CameraTrack | None) -> EndEffectors:
+    """Return hands as grippers, seen by the camera that was reconstructed, or by an assumed one."""
+    focal_px = camera.focal_px if camera else end_effectors.assumed_focal_px(hands.width, hands.height)
+    return end_effectors.place(hands, focal_px, focal_known=camera is not None, most_error_mm=READY_ERROR_MM)
 
 
 def is_valid(visibility: Any) -> Any:

@@ -13,11 +13,12 @@ from annotator import Annotator, annotation
 
 from humannet_ops.domain.outcome import Outcome, Reason
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject
-from humannet_ops.domain.skeleton import LIMB_JOINTS
+from humannet_ops.domain.skeleton import LIMB_JOINTS, Hand
 from humannet_ops.embodiment import targets
 from humannet_ops.embodiment.robots import POINTS, Robot
-from humannet_ops.media import body_tracks, robot_motion
+from humannet_ops.media import body_tracks, camera_track, end_effectors, hand_tracks, robot_motion
 from humannet_ops.media.body_tracks import BodyTracks
+from humannet_ops.media.hand_tracks import HandTracks
 from humannet_ops.media.robot_motion import RobotMotion
 from humannet_ops.stages import retarget
 
@@ -174,3 +175,29 @@ def test_without_a_body_there_is_no_motion(annotator: Annotator, bodies: BodyTra
         visibility=np.ones_like(bodies.visibility[rows]), world_m=bodies.world_m[rows],
     )  # fmt: skip
     assert annotator.stage("retarget").process(clip_of(annotator, brief)).reason is Reason.NO_BODY
+
+
+def test_hands_are_placed_by_the_camera_that_was_reconstructed_where_there_is_one(tmp_path: Path) -> None:
+    hands = a_still_hand()
+    assumed = retarget.placed(hands, None)
+    assert (assumed.focal_px, assumed.focal_known) == (
+        round(end_effectors.assumed_focal_px(hands.width, hands.height), 2), False
+    )  # fmt: skip
+    nothing = np.empty(0)
+    camera = camera_track.CameraTrack(
+        frames=hands.frames, fps=hands.fps, unit="median step", focal_px=2 * assumed.focal_px, reprojection_px=0.5,
+        points=100, frame=nothing, registered=nothing, position=nothing, quaternion=nothing,
+    )  # fmt: skip
+    known = retarget.placed(hands, camera)
+    assert (known.focal_px, known.focal_known) == (round(2 * assumed.focal_px, 2), True)
+    # the same picture by a longer lens is of something further away
+    assert known.position_m[:, 2] == pytest.approx(2 * assumed.position_m[:, 2], rel=0.1)
+
+
+def a_still_hand() -> HandTracks:
+    """A flat hand, half a metre before a camera with the assumed field of view."""
+    random = np.random.default_rng(0)
+    world = np.column_stack([random.uniform(-0.09, 0.09, (21, 2)), random.uniform(-0.01, 0.01, 21)])
+    px = (world[:, :2] / (world[:, 2:] + 0.5)) * end_effectors.assumed_focal_px(1280, 720) + (640, 360)
+    found = [(frame, Hand("right", 0.9, px.astype(np.float32), world.astype(np.float32))) for frame in range(3)]
+    return hand_tracks.collect(found, None, frames=3, fps=30.0, width=1280, height=720)
