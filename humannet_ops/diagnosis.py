@@ -71,14 +71,15 @@ def _disk(name: str) -> Check:
 
 
 def _model_server(name: str) -> Check:
+    from humannet_ops.detectors.factory import DETECTORS
     from humannet_ops.detectors.remote import RemoteDetectors
     from humannet_ops.domain.outcome import DeviceLost
     from humannet_ops.stages import registry
-    from humannet_ops.stages.detect import ROLES
 
     path = settings().model_socket
     try:
-        RemoteDetectors(ROLES, registry.models(), path, patience_s=0).close()
+        models = registry.models()
+        RemoteDetectors([role for role in DETECTORS if role in models], models, path, patience_s=0).close()
     except DeviceLost as error:
         return Check(name, False, str(error))
     return Check(name, True, f"answers at {path}, with this installation's models and code")

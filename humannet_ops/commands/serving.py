@@ -37,12 +37,11 @@ def serve(
     """Keep the detectors' models open, on every GPU that HUMANNET_DEVICE means, and work for this machine's tasks."""
     from humannet_ops.detectors import wire
     from humannet_ops.detectors.device import chosen
-    from humannet_ops.detectors.factory import open_detector
+    from humannet_ops.detectors.factory import DETECTORS, open_detector
     from humannet_ops.detectors.server import ON_CPU, ModelServer, warm_up
     from humannet_ops.detectors.spread import Spread
     from humannet_ops.settings import settings
     from humannet_ops.stages import registry
-    from humannet_ops.stages.detect import ROLES
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = settings()
@@ -51,14 +50,15 @@ def serve(
         lock = registry.models()
         mark = wire.fingerprint(lock)
         try:
-            on_cpu = [role for role in ROLES if lock[role].backend in ON_CPU]
+            roles = [role for role in DETECTORS if role in lock]
+            on_cpu = [role for role in roles if lock[role].backend in ON_CPU]
             lanes: dict[str, dict[str, Detector]] = {
                 role: {role: Spread([open_detector(role, lock, config) for _ in range(config.threads)])}
                 for role in on_cpu
             }
             for device in chosen(config.device):
                 there = config.model_copy(update={"device": device})
-                lanes[device] = {role: open_detector(role, lock, there) for role in ROLES if role not in on_cpu}
+                lanes[device] = {role: open_detector(role, lock, there) for role in roles if role not in on_cpu}
             warm_up(detector for detectors in lanes.values() for detector in detectors.values())
             server = ModelServer(lanes, mark)
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from humannet_ops.detectors.protocol import Frame, FrameEmbedder
     from humannet_ops.domain.detection import Detection
 
+DETECTORS = (
+    "person_detector",
+    "hand_detector",
+    "face_detector",
+    "restricted_content",
+    "face_boxes",
+    "screen_text",
+)
+"""Every role that finds boxes in frames: what the model server keeps open, of those that are installed."""
+
 
 def open_detectors(roles: Sequence[str], lock: ModelLock | None, config: Settings) -> Detectors:
     """Open several roles' detectors: in the model server that ``HUMANNET_MODEL_SOCKET`` names, or here.

@@ -123,5 +123,5 @@ def _print(lock: ModelLock, models_dir: Path) -> None:
     console.print(f"Models, profile {lock.profile}, in {models_dir}")
     for role, model in lock.items():
         console.print(
-            f"  {role:<19}[bold]{model.release}[/]\n{'':21}why: {model.reason}\n{'':21}licence: {model.licence}"
+            f"  {role:<22}[bold]{model.release}[/]\n{'':24}why: {model.reason}\n{'':24}licence: {model.licence}"
         )

@@ -174,7 +174,12 @@ def _real() -> Iterator[Measure]:
             if video.kind != "ego":
                 continue
             path = CORPUS / video.name
-            clip = annotator.cut(path, 0.0, min(SECONDS, probe.probe(path).duration_s), viewpoint="ego")
+            clip = annotator.cut(
+                path,
+                0.0,
+                min(SECONDS, probe.probe(path, max_pixels=annotator.context.config.max_pixels).duration_s),
+                viewpoint="ego",
+            )
             _, said = annotator.run(clip, "track_people", "pose_hands", "camera_trajectory")
             result = said["camera_trajectory"]
             ended.append(str(result.reason) if result.reason else "kept")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from humannet_ops.detectors import candidates, install, lock, obtaining
-from humannet_ops.detectors.factory import open_detector, open_hand_pose
+from humannet_ops.detectors.factory import DETECTORS, open_detector, open_hand_pose
 from humannet_ops.detectors.lock import FILE_NAME, ModelError, digest, load_lock
 from humannet_ops.settings import Settings
 
 ROLES = {
     "person_detector", "hand_detector", "face_detector", "restricted_content", "body_pose", "hand_pose",
-    "shot_boundaries", "sentence", "frame_embedding",
+    "shot_boundaries", "sentence", "frame_embedding", "face_boxes", "screen_text", "robot", "camera_reconstruction",
 }  # fmt: skip
 
 
@@ -35,6 +35,17 @@ def models(installed: Path, tmp_path: Path) -> Path:
 
 def pin(name: str) -> candidates.Candidate:
     return next(candidate for candidate in candidates.read_pins(Settings()) if candidate.name == name)
+
+
+def test_the_model_server_keeps_open_every_role_that_finds_boxes(installed: Path) -> None:
+    found = load_lock(installed)
+    # the model of hand_pose finds hands as well
+    for role in ROLES - {"hand_pose"}:
+        if role in DETECTORS:
+            assert open_detector(role, found, Settings()).release == found.release(role)
+        else:
+            with pytest.raises(ModelError, match="finds no boxes"):
+                open_detector(role, found, Settings())
 
 
 def test_every_role_is_filled_and_its_files_are_the_pinned_ones(installed: Path) -> None:
