@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -32,6 +32,29 @@ class Work:
 
     subject: VideoSubject | ClipSubject
     attempts: int
+
+
+def due_stages(
+    specs: Sequence[StageSpec], versions: Mapping[str, str], partition_key: str, *, max_attempts: int
+) -> list[str]:
+    """Return those of these stages that a crawl day may have work for, now or once other stages are through.
+
+    Args:
+        specs: The stages.
+        versions: The current version of every stage.
+        partition_key: The crawl day.
+        max_attempts: As ``plan_shards``.
+    """
+    with connect() as link:
+        found = queries().due_stages(
+            link,
+            stages=[spec.name for spec in specs],
+            versions=[versions[spec.name] for spec in specs],
+            subjects=[spec.subject for spec in specs],
+            partition_key=partition_key,
+            max_attempts=max_attempts,
+        )
+        return [row["stage"] for row in found]
 
 
 def plan_shards(

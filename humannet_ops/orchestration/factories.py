@@ -139,9 +139,16 @@ def leg_dag(dag_id: str, doc: str | None) -> DAG:
         default_args=DEFAULTS,
         tags=["humannet", "way", *leg.stages],
     ) as dag:
+        # A task costs seconds whatever it finds. What a crawl day has no work for (all of it where nothing was kept,
+        # most where one stage of many was raised) is not even planned. If this one fails, everything is.
+        due = task.branch(
+            task_id="find_due",
+            priority_weight=PLANNING_WEIGHT,
+            doc_md="Finds the stages that this crawl day may have work for; the others are skipped.",
+        )(tasks.find_due_stages)(list(leg.stages))
         steps: dict[str, Any] = {}
         for stage in leg.stages:
-            before = [steps[need] for need in registry.spec(stage).needs if need in steps]
+            before = [due, *(steps[need] for need in registry.spec(stage).needs if need in steps)]
             steps[stage] = _stage(stage, after=before, weight=leg.weight)
         _verdict([*steps.values(), _announce(list(steps.values()), leg.announces)])
     return dag
@@ -215,7 +222,7 @@ def _stage(stage: str, *, after: list[Any], weight: int = 1, **options: Any) -> 
     """
     queue = registry.spec(stage).queue
     planned = task(
-        task_id=f"plan_{stage}",
+        task_id=tasks.plan_task_id(stage),
         trigger_rule=TriggerRule.ALL_DONE,
         priority_weight=PLANNING_WEIGHT,
         doc_md=f"Finds what is due at `{stage}` in this crawl day and packs it into shards.",

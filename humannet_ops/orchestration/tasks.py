@@ -113,6 +113,20 @@ def refuse(reason: str) -> None:
     raise AirflowFailException(reason)
 
 
+def find_due_stages(stages: list[str]) -> list[str]:
+    """Return the tasks that plan what the run's crawl day may have work for; Airflow skips the others."""
+    from humannet_ops.stages import execution
+
+    due = execution.due_stages(stages, partition_of(get_current_context()))
+    logger.info("stages with work: %s", ", ".join(due) or "none")
+    return [plan_task_id(stage) for stage in due]
+
+
+def plan_task_id(stage: str) -> str:
+    """Return the task that plans a stage."""
+    return f"plan_{stage}"
+
+
 def plan(stage: str, source: str | None = None, partitions: list[str] | None = None) -> list[Shard]:
     """Pack what is due at a stage into shards. Only their ids and labels pass through Airflow.
 

@@ -37,7 +37,9 @@ from humannet_ops.stages import registry
 from humannet_ops.stages.protocol import Context, Resolver, no_credentials
 from humannet_ops.storage import ObjectMissing, StoreError, open_store
 
-__all__ = ["TaskIdentity", "discover", "due_partitions", "plan", "record_task_failure", "register", "run_shard"]
+__all__ = [
+    "TaskIdentity", "discover", "due_partitions", "due_stages", "plan", "record_task_failure", "register", "run_shard",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 _POSTPONED = "postponed"
@@ -174,6 +176,13 @@ def plan(
     )
     logger.info("%s, %s: %d shards due", stage, partition_key, len(shards))
     return [{"shard_id": shard.shard_id, "label": shard.label} for shard in shards]
+
+
+def due_stages(stages: Sequence[str], partition_key: str) -> list[str]:
+    """Return those of these stages that a crawl day may have work for; the others need not be planned."""
+    register()
+    specs = [registry.spec(stage) for stage in stages]
+    return planning.due_stages(specs, registry.versions(), partition_key, max_attempts=settings().max_attempts)
 
 
 def due_partitions() -> list[str]:

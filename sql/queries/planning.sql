@@ -166,6 +166,29 @@ JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
 WHERE a.clip_id = ANY(:clip_ids)
 ORDER BY s.ordinal, a.model_release;
 
+-- name: due_stages
+-- Which of these stages a crawl day has subjects for that are still on their way: without a final outcome there, and
+-- neither rejected nor failed elsewhere. Whether their needs are met is not asked: that may come about before their turn.
+SELECT w.stage
+FROM unnest(:stages::text[], :versions::text[], :subjects::text[]) WITH ORDINALITY AS w (stage, version, subject, place)
+WHERE EXISTS (
+    SELECT FROM videos v
+    LEFT JOIN clips c ON w.subject = 'clip' AND c.video_id = v.video_id AND c.retired_at IS NULL
+    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL AND (w.subject = 'video' OR c.clip_id IS NOT NULL)
+      AND NOT EXISTS (
+          SELECT FROM outcomes o
+          LEFT JOIN attempts a USING (stage, stage_version, subject_id)
+          WHERE o.stage = w.stage AND o.stage_version = w.version AND o.subject_id = coalesce(c.clip_id, v.video_id)
+            AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
+      )
+      AND NOT EXISTS (
+          SELECT FROM stages s JOIN outcomes o ON o.stage = s.stage AND o.stage_version = s.version
+          WHERE s.ordinal IS NOT NULL AND s.stage <> w.stage AND o.subject_id IN (v.video_id, c.clip_id)
+            AND o.outcome IN ('rejected', 'failed')
+      )
+)
+ORDER BY w.place;
+
 -- name: due_partitions
 -- Crawl days that still have a video or clip on its way.
 SELECT DISTINCT v.partition_key

@@ -105,14 +105,17 @@ class Drilled:
         (row,) = self.rows(statement)
         return int(next(iter(row.values())))
 
-    def add_videos(self, number: int) -> None:
+    def add_videos(self, number: int, *, people: bool) -> None:
         """Put videos that nobody has seen yet into the crawled folder: parts of real ones, each with bytes of its own.
 
-        The first is of people whom the catalog has not seen yet, as long as the samples last; the others are of any.
+        Args:
+            number: How many.
+            people: Whether the first is of people whom the catalog has not seen yet, as long as the samples last. The
+                others are of any: once the catalog has seen those, they leave as near-duplicates.
         """
         for turn in range(number):
             serial = next(self._serial)
-            name, start = PEOPLE[(serial // number if turn == 0 else serial) % len(PEOPLE)]
+            name, start = PEOPLE[(serial // number if people and turn == 0 else serial) % len(PEOPLE)]
             subprocess.run(
                 [
                     imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", str(start), "-i", self.samples / name,

@@ -309,3 +309,27 @@ def test_what_was_tried_before_is_planned_first(platform: Platform, stage: str) 
 
 def _later(stage: str) -> Result:
     return analysed((0, 300))(None) if stage == "analyse" else kept()
+
+
+def test_only_stages_with_subjects_on_their_way_are_worth_planning(platform: Platform) -> None:
+    def due(of: Platform, key: str = DAY) -> list[str]:
+        return planning.due_stages(list(of.specs.values()), of.versions, key, max_attempts=3)
+
+    assert due(platform) == []
+    discover("a", "b")
+    # no clip is known yet: what is done with clips is a later leg's
+    assert due(platform) == ["fetch", "analyse"]
+    platform.run("fetch", fetched)
+    assert due(platform) == ["analyse"]
+    platform.run("analyse", analysed((0, 300)))
+    assert due(platform) == ["decide", "cut"]
+    platform.run("decide", lambda subject: keep(subject) if subject.video.title == "a" else rejected(Reason.NO_PERSON))
+    assert due(platform) == ["cut"]
+    # what may be tried again is on its way, what may not is not
+    platform.run("cut", lambda _subject: failed(Reason.ERROR, "once"))
+    assert due(platform) == ["cut"]
+    platform.run("cut", keep)
+    assert due(platform) == []
+    # another version of a stage: it, and what follows; also of what was rejected by what it reads
+    assert due(Platform(pipeline(analyse_revision=2))) == ["analyse", "decide", "cut"]
+    assert due(platform, "2026-01-02") == []
