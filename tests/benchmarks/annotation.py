@@ -1,6 +1,6 @@
 """Measures each default model and formula of annotation against truth, where there is truth, and prints one table.
 
-    .venv/bin/python tests/benchmarks/annotation.py [people|pose|hands|camera|labels|screening|embedding ...]
+    .venv/bin/python tests/benchmarks/annotation.py [people|pose|hands|camera|labels ...]
 
 Each part is a module beside this one with ``measure() -> list[Measure]``. Intervals are 95 %: Wilson's for shares, a
 bootstrap over cases for means. It is no test: it takes minutes, and some parts need ../shared/corpus.
@@ -12,14 +12,13 @@ import argparse
 import sys
 import time
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from measure import Measure
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("people", "pose", "hands", "camera", "labels", "screening", "embedding")
+PARTS = ("people", "pose", "hands", "camera", "labels")
 
 
 def row(measured: Measure) -> tuple[str, ...]:
@@ -37,11 +36,8 @@ def main() -> None:
     for name in ("what", "measured", "unit", "cases", "95 %", "compared with"):
         table.add_column(name, justify="right" if name in ("measured", "cases") else "left")
     for part in asked.parts or PARTS:
-        module = f"annotation_{part}"
-        if find_spec(module) is None:
-            continue
         started = time.perf_counter()
-        found = import_module(module).measure()
+        found = import_module(f"annotation_{part}").measure()
         print(f"{part}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
         table.add_section()
         for measured in found:

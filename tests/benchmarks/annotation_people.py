@@ -1,6 +1,6 @@
 """Viewpoint, cuts, person tracks and skeletons on ../shared/corpus, against its MANIFEST.tsv and what is written here.
 
-.venv/bin/python -m tests.benchmarks.annotation people
+.venv/bin/python tests/benchmarks/annotation.py people
 """
 
 from __future__ import annotations
