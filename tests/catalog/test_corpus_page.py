@@ -97,7 +97,9 @@ def seen(home: Path, tmp_path: Path) -> dict[str, str]:
         return kept(detail={"viewpoint": "ego"}, scores={"person_frames": 0.9})
 
     def pose_body(subject: ClipSubject) -> Result:
-        described = Annotation("caption", "signals", {"short": "A person <i>walks</i>."})
+        described = Annotation(
+            "caption", "signals", {"short": "A person.", "long": "A person <i>walks</i>.", "source": "signals"}
+        )
         scores = {"body_pose_score": 0.875, "motion_score": 1.25}
         return kept(scores=scores, artifacts=(pose,), records=(described,), model_releases=("pose@1",))
 

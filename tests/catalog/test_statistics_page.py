@@ -186,6 +186,8 @@ def test_nothing_counted_has_a_page_too(home: Path, tmp_path: Path, look: Any) -
 def served() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
+        # whoever comes before the server is up waits in the queue
+        free.listen()
         server = uvicorn.Server(uvicorn.Config(create_app(lambda: None), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, daemon=True)
         thread.start()
