@@ -59,6 +59,7 @@ class Drilled:
     videos: Path
     samples: Path
     _serial: Any = field(default_factory=itertools.count)
+    _shown: int = 0
 
     @property
     def place(self) -> Path:
@@ -110,12 +111,16 @@ class Drilled:
 
         Args:
             number: How many.
-            people: Whether the first is of people whom the catalog has not seen yet, as long as the samples last. The
-                others are of any: once the catalog has seen those, they leave as near-duplicates.
+            people: Whether the first is of people whom the catalog has not seen yet, as long as the samples last; the
+                very first always is. The others leave as near-duplicates, which spares the stages of annotation.
         """
         for turn in range(number):
             serial = next(self._serial)
-            name, start = PEOPLE[(serial // number if people and turn == 0 else serial) % len(PEOPLE)]
+            if turn == 0 and (people or not self._shown):
+                self._shown += 1
+                name, start = PEOPLE[(self._shown - 1) % len(PEOPLE)]
+            else:
+                name, start = PEOPLE[serial % min(self._shown, len(PEOPLE))]
             subprocess.run(
                 [
                     imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", str(start), "-i", self.samples / name,
