@@ -51,7 +51,7 @@ drills: install-test install-cluster samples models ## Harm the cluster's proces
 
 .PHONY: test
 test: install-test install-cluster samples models ## Run all tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --durations=20 $(TESTS)
 
 .PHONY: lint
 lint: install-test ## Check style, types and import rules
