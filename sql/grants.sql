@@ -99,6 +99,15 @@ GRANT SELECT, INSERT ON language_answers TO worker;
 GRANT INSERT ON language_calls TO worker;
 GRANT SELECT, DELETE ON language_answers, language_calls TO crawler, reviewer;
 
+-- Counting as outcomes are recorded: who changes something marks it, who records folds, who plans settles days.
+GRANT INSERT ON tally_marks, day_marks TO crawler, worker, reviewer;
+GRANT SELECT ON tally_marks, video_tallies, funnel_totals, settled_days, day_marks TO crawler, worker;
+GRANT DELETE ON tally_marks TO crawler, worker;
+GRANT INSERT, DELETE, UPDATE (clips, microseconds) ON video_tallies TO crawler, worker;
+GRANT INSERT, UPDATE (videos, clips, microseconds) ON funnel_totals TO crawler, worker;
+GRANT INSERT, DELETE, UPDATE (versions, settled_at) ON settled_days TO crawler;
+GRANT DELETE ON day_marks TO crawler;
+
 DO $$
 BEGIN
     -- what a pass saw, and what a takedown covers, are temporary tables

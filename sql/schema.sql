@@ -424,6 +424,164 @@ CREATE TABLE outcomes_redact PARTITION OF outcomes FOR VALUES IN ('redact');
 CREATE TABLE outcomes_other PARTITION OF outcomes DEFAULT;
 CREATE INDEX outcomes_recorded ON outcomes USING brin (recorded_at) WITH (pages_per_range = 32);
 
+-- The funnel is counted as outcomes are recorded. Who changes a video's outcomes only leaves a mark, which nobody waits for;
+-- folding (catalog/counting.py) counts marked videos anew and moves the totals by the difference. What is not folded yet is
+-- counted when it is asked for, so the funnel is exact at every moment.
+CREATE TABLE tally_marks (
+    mark_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    video_id text NOT NULL
+);
+COMMENT ON TABLE tally_marks IS 'Videos whose outcomes changed since they were counted.';
+
+CREATE TABLE video_tallies (
+    video_id      text NOT NULL,
+    source        text NOT NULL,
+    stage         text NOT NULL,
+    stage_version text NOT NULL,
+    outcome       text NOT NULL,
+    reason        text NOT NULL,
+    clips         bigint NOT NULL,
+    microseconds  bigint NOT NULL,
+    PRIMARY KEY (video_id, stage, stage_version, outcome, reason)
+);
+COMMENT ON TABLE video_tallies IS 'What each video adds to funnel_totals.';
+COMMENT ON COLUMN video_tallies.reason IS 'Empty where there is none.';
+COMMENT ON COLUMN video_tallies.microseconds IS 'Of video. A whole number: sums of it do not depend on their order.';
+
+CREATE TABLE funnel_totals (
+    source        text NOT NULL,
+    stage         text NOT NULL,
+    stage_version text NOT NULL,
+    outcome       text NOT NULL,
+    reason        text NOT NULL,
+    videos        bigint NOT NULL,
+    clips         bigint NOT NULL,
+    microseconds  bigint NOT NULL,
+    PRIMARY KEY (source, stage, stage_version, outcome, reason)
+);
+COMMENT ON TABLE funnel_totals IS 'The sums of video_tallies.';
+
+-- A crawl day is settled when nothing of it is on its way; until something of it changes, nobody looks again.
+CREATE TABLE settled_days (
+    partition_key text PRIMARY KEY,
+    versions      text NOT NULL,
+    settled_at    timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN settled_days.versions IS 'Of the stages for which this holds, as one digest.';
+
+CREATE TABLE day_marks (
+    mark_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition_key text NOT NULL
+);
+COMMENT ON TABLE day_marks IS 'Crawl days of which something changed since they were looked at.';
+CREATE INDEX day_marks_partition_key ON day_marks (partition_key);
+
+CREATE FUNCTION count_outcomes(videos text[])
+RETURNS TABLE (video_id text, source text, stage text, stage_version text, outcome text, reason text, clips bigint,
+               microseconds bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT o.video_id, v.source, o.stage, o.stage_version, o.outcome, coalesce(o.reason, ''), count(c.clip_id),
+           sum(round(coalesce(c.end_s - c.start_s, v.duration_s, 0) * 1e6)::bigint)::bigint
+    FROM outcomes o
+    JOIN videos v USING (video_id)
+    LEFT JOIN clips c ON c.clip_id = o.subject_id
+    WHERE o.video_id = ANY (videos) AND v.takedown_id IS NULL AND c.retired_at IS NULL
+    GROUP BY o.video_id, v.source, o.stage, o.stage_version, o.outcome, o.reason
+$$;
+
+-- Folds up to ``most`` marks, unless somebody else is folding: they or the next do it then. Returns how many it took.
+CREATE FUNCTION fold_tallies(most bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    marked text[];
+    taken bigint;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('fold_tallies')) THEN
+        RETURN 0;
+    END IF;
+    WITH gone AS (
+        DELETE FROM tally_marks WHERE mark_id IN (SELECT mark_id FROM tally_marks ORDER BY mark_id LIMIT most)
+        RETURNING video_id
+    )
+    SELECT array_agg(DISTINCT video_id), count(*) INTO marked, taken FROM gone;
+    -- a statement of its own: it sees at least what the marks were left for
+    WITH changed AS MATERIALIZED (
+        SELECT video_id, stage, stage_version, outcome, reason, coalesce(f.source, b.source) AS source,
+               coalesce(f.clips, 0) AS clips, coalesce(f.microseconds, 0) AS microseconds,
+               f.source IS NULL AS vanished,
+               (f.source IS NOT NULL)::int - (b.source IS NOT NULL)::int AS more_videos,
+               coalesce(f.clips, 0) - coalesce(b.clips, 0) AS more_clips,
+               coalesce(f.microseconds, 0) - coalesce(b.microseconds, 0) AS more_microseconds
+        FROM count_outcomes(marked) f
+        FULL JOIN (SELECT * FROM video_tallies WHERE video_id = ANY (marked)) b
+            USING (video_id, stage, stage_version, outcome, reason)
+        WHERE (f.clips, f.microseconds) IS DISTINCT FROM (b.clips, b.microseconds)
+    ), vanished AS (
+        DELETE FROM video_tallies t USING changed c
+        WHERE c.vanished AND (t.video_id, t.stage, t.stage_version, t.outcome, t.reason)
+            = (c.video_id, c.stage, c.stage_version, c.outcome, c.reason)
+    ), counted AS (
+        INSERT INTO video_tallies (video_id, source, stage, stage_version, outcome, reason, clips, microseconds)
+        SELECT video_id, source, stage, stage_version, outcome, reason, clips, microseconds
+        FROM changed WHERE NOT vanished
+        ON CONFLICT (video_id, stage, stage_version, outcome, reason)
+        DO UPDATE SET clips = excluded.clips, microseconds = excluded.microseconds
+    )
+    INSERT INTO funnel_totals AS t (source, stage, stage_version, outcome, reason, videos, clips, microseconds)
+    SELECT source, stage, stage_version, outcome, reason, sum(more_videos), sum(more_clips), sum(more_microseconds)
+    FROM changed GROUP BY source, stage, stage_version, outcome, reason
+    ON CONFLICT (source, stage, stage_version, outcome, reason)
+    DO UPDATE SET videos = t.videos + excluded.videos, clips = t.clips + excluded.clips,
+                  microseconds = t.microseconds + excluded.microseconds;
+    RETURN taken;
+END $$;
+
+CREATE FUNCTION mark_outcomes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tally_marks (video_id) SELECT DISTINCT video_id FROM changed;
+    INSERT INTO day_marks (partition_key) SELECT DISTINCT v.partition_key FROM changed JOIN videos v USING (video_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER outcomes_inserted AFTER INSERT ON outcomes
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_outcomes();
+CREATE TRIGGER outcomes_updated AFTER UPDATE ON outcomes
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_outcomes();
+CREATE TRIGGER outcomes_deleted AFTER DELETE ON outcomes
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_outcomes();
+
+CREATE FUNCTION mark_clips() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tally_marks (video_id)
+    SELECT DISTINCT n.video_id FROM before b JOIN changed n USING (clip_id)
+    WHERE (n.start_s, n.end_s, n.retired_at) IS DISTINCT FROM (b.start_s, b.end_s, b.retired_at);
+    INSERT INTO day_marks (partition_key)
+    SELECT DISTINCT v.partition_key FROM before b JOIN changed n USING (clip_id) JOIN videos v ON v.video_id = n.video_id
+    WHERE n.retired_at IS DISTINCT FROM b.retired_at;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER clips_updated AFTER UPDATE ON clips
+    REFERENCING OLD TABLE AS before NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_clips();
+
+CREATE FUNCTION mark_videos() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tally_marks (video_id)
+    SELECT n.video_id FROM before b JOIN changed n USING (video_id)
+    WHERE (n.duration_s, n.takedown_id) IS DISTINCT FROM (b.duration_s, b.takedown_id);
+    INSERT INTO day_marks (partition_key)
+    SELECT DISTINCT n.partition_key FROM before b JOIN changed n USING (video_id)
+    WHERE n.takedown_id IS DISTINCT FROM b.takedown_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER videos_updated AFTER UPDATE ON videos
+    REFERENCING OLD TABLE AS before NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_videos();
+
+CREATE FUNCTION mark_days() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO day_marks (partition_key) SELECT DISTINCT partition_key FROM changed;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER videos_inserted AFTER INSERT ON videos
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mark_days();
+
 CREATE TABLE artifacts (
     uri        text PRIMARY KEY,
     sha256     text NOT NULL,

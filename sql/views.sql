@@ -78,7 +78,12 @@ SELECT
      WHERE o.stage = 'redact' AND o.subject_id = c.clip_id AND a.kind = 'redacted_clip') AS redacted_uri
 FROM clips c
 JOIN videos v USING (video_id)
-LEFT JOIN video_verdicts verdict ON verdict.video_id = c.video_id
+LEFT JOIN LATERAL (
+    -- the first thing that ended the video before it had clips to judge
+    SELECT o.outcome, o.reason FROM current_outcomes o
+    WHERE o.subject_id = c.video_id AND o.subject = 'video' AND o.outcome NOT IN ('kept', 'skipped')
+    ORDER BY o.ordinal LIMIT 1
+) verdict ON true
 LEFT JOIN LATERAL (
     SELECT o.outcome, o.reason FROM current_outcomes o
     WHERE o.subject_id = c.clip_id AND o.outcome NOT IN ('kept', 'skipped')
@@ -126,7 +131,12 @@ SELECT
         ELSE main.reason
     END AS reason
 FROM videos v
-LEFT JOIN video_verdicts verdict USING (video_id)
+LEFT JOIN LATERAL (
+    -- the first thing that ended the video before it had clips to judge
+    SELECT o.outcome, o.reason FROM current_outcomes o
+    WHERE o.subject_id = v.video_id AND o.subject = 'video' AND o.outcome NOT IN ('kept', 'skipped')
+    ORDER BY o.ordinal LIMIT 1
+) verdict ON true
 LEFT JOIN LATERAL (
     SELECT
         CASE WHEN count(*) = 0 THEN 1 ELSE count(*) FILTER (WHERE status = 'pending') END AS pending,
@@ -194,20 +204,45 @@ LEFT JOIN outcome_artifacts a
     ON a.stage = o.stage AND a.subject_id = o.subject_id AND a.stage_version = o.stage_version
 LEFT JOIN artifacts f ON f.uri = a.uri;
 
+-- funnel_totals, and what is not folded into them yet: marked videos as they are now, less what they were counted as.
+CREATE VIEW funnel_counts AS
+WITH marked AS MATERIALIZED (
+    SELECT array_agg(DISTINCT video_id) AS videos FROM tally_marks
+), counted AS (
+    SELECT source, stage, stage_version, outcome, reason, videos, clips, microseconds FROM funnel_totals
+    UNION ALL
+    SELECT f.source, f.stage, f.stage_version, f.outcome, f.reason, 1, f.clips, f.microseconds
+    FROM marked m CROSS JOIN LATERAL count_outcomes(m.videos) f
+    UNION ALL
+    SELECT b.source, b.stage, b.stage_version, b.outcome, b.reason, -1, - b.clips, - b.microseconds
+    FROM marked m JOIN video_tallies b ON b.video_id = ANY (m.videos)
+)
+SELECT
+    c.source,
+    s.ordinal,
+    c.stage,
+    s.subject,
+    c.outcome,
+    nullif(c.reason, '') AS reason,
+    sum(c.videos)::bigint AS videos,
+    sum(c.clips)::bigint AS clips,
+    sum(c.microseconds)::bigint AS microseconds
+FROM counted c
+JOIN stages s ON s.stage = c.stage AND s.version = c.stage_version
+GROUP BY c.source, s.ordinal, c.stage, s.subject, c.outcome, c.reason
+HAVING sum(c.videos) > 0;
+
 CREATE VIEW v_funnel AS
 SELECT
-    o.stage,
-    o.outcome,
-    o.reason,
-    count(DISTINCT o.video_id) AS videos,
-    count(c.clip_id) AS clips,
-    coalesce(sum(CASE WHEN o.subject = 'clip' THEN c.end_s - c.start_s ELSE v.duration_s END), 0) / 3600 AS hours
-FROM current_outcomes o
-JOIN videos v USING (video_id)
-LEFT JOIN clips c ON c.clip_id = o.subject_id
-WHERE c.retired_at IS NULL AND v.takedown_id IS NULL
-GROUP BY o.ordinal, o.stage, o.outcome, o.reason
-ORDER BY o.ordinal, o.outcome, o.reason;
+    stage,
+    outcome,
+    reason,
+    sum(videos)::bigint AS videos,
+    sum(clips)::bigint AS clips,
+    sum(microseconds)::double precision / 3.6e9 AS hours
+FROM funnel_counts
+GROUP BY ordinal, stage, outcome, reason
+ORDER BY ordinal, outcome, reason;
 
 CREATE VIEW v_annotations AS
 SELECT a.clip_id, a.kind, a.model_release, a.value, a.uri AS artifact_uri

@@ -205,9 +205,29 @@ def _subject(row: Row, inputs: dict[str, dict[str, Artifact]], found: dict[str, 
 
 
 def due_partitions(max_attempts: int) -> list[str]:
-    """Return the crawl days that still have work, oldest first."""
+    """Return the crawl days that still have work, oldest first.
+
+    A day without work is settled, and not looked at again before something of it, or a stage's version, changes: this
+    costs what the days under way cost, however many there were before.
+    """
     with connect() as link:
-        return [row["partition_key"] for row in queries().due_partitions(link, max_attempts=max_attempts)]
+        versions = queries().stage_digest(link, max_attempts=max_attempts)
+        days = [row["partition_key"] for row in queries().unsettled_days(link, versions=versions)]
+        link.rollback()
+        return [day for day in days if _is_due(link, day, versions, max_attempts)]
+
+
+def _is_due(link: Connection, day: str, versions: str, max_attempts: int) -> bool:
+    with transaction(link):
+        list(queries().lock_day(link, partition_key=day))
+        queries().take_day_marks(link, partition_key=day)
+        # asked after the marks were taken: what it does not see has left another
+        work = queries().day_work(link, partition_key=day, max_attempts=max_attempts)
+        if work["pending"]:
+            queries().unsettle_day(link, partition_key=day)
+        else:
+            queries().settle_day(link, partition_key=day, versions=versions)
+    return bool(work["due"])
 
 
 def partition_of(video_id: str) -> str:

@@ -138,9 +138,10 @@ GROUP BY s.stage, s.queue;
 SELECT stage, cause, count(*) AS subjects FROM postponements WHERE until > now() GROUP BY stage, cause;
 
 -- name: metrics_funnel
--- Thorough: one pass over all outcomes, without a join; v_funnel also counts hours and looks at every video.
-SELECT stage, outcome, coalesce(reason, '') AS reason, count(*) AS subjects
-FROM current_outcomes GROUP BY stage, outcome, reason;
+-- As v_funnel counts: without what was taken down or retired.
+SELECT stage, outcome, coalesce(reason, '') AS reason,
+       sum(CASE WHEN subject = 'clip' THEN clips ELSE videos END)::bigint AS subjects
+FROM funnel_counts GROUP BY stage, outcome, reason;
 
 -- name: metrics_corpus
 -- Thorough: all videos and all outcomes. The same hours as `humannet status` prints.

@@ -47,36 +47,45 @@ WITH due AS (
 SELECT subject_id, label, bin::int AS bin FROM packed ORDER BY bin, tried DESC, turn, video_id;
 
 -- name: plan_clip_shards
--- The same for clips. A video's clips stay together, so that what was measured on it is read once.
-WITH due AS (
-    SELECT c.clip_id AS subject_id, c.video_id, v.source, coalesce(v.title, v.origin_uri) AS label,
+-- The same for clips. A video's clips stay together, so that what was measured on it is read once. Outcomes are found by
+-- their videos, of which there are far fewer than clips.
+WITH day AS MATERIALIZED (
+    SELECT video_id, source, coalesce(title, origin_uri) AS label
+    FROM videos
+    WHERE partition_key = :partition_key AND takedown_id IS NULL
+      AND (:source::text IS NULL OR source = :source)
+      AND (:video_id::text IS NULL OR video_id = :video_id)
+), final AS MATERIALIZED (
+    SELECT o.subject_id
+    FROM day JOIN outcomes o USING (video_id)
+    WHERE o.stage = :stage AND o.stage_version = :version
+      AND NOT (o.outcome = 'failed' AND o.retryable AND :max_attempts > coalesce((
+          SELECT a.attempts FROM attempts a
+          WHERE (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
+      ), 0))
+), met AS MATERIALIZED (
+    SELECT o.subject_id, count(*) AS needs
+    FROM day JOIN outcomes o USING (video_id)
+    JOIN unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
+        ON need.stage = o.stage AND need.version = o.stage_version
+    WHERE o.stage = ANY (:needs::text[]) AND o.outcome IN ('kept', 'skipped')
+    GROUP BY o.subject_id
+), due AS (
+    SELECT c.clip_id AS subject_id, c.video_id, v.source, v.label,
            EXISTS (
                SELECT FROM attempts a
                WHERE a.stage = :stage AND a.stage_version = :version AND a.subject_id = c.clip_id
            ) AS tried,
            greatest(c.end_s - c.start_s, 0.1) AS seconds, c.start_frame
-    FROM videos v
+    FROM day v
     JOIN clips c ON c.video_id = v.video_id AND c.retired_at IS NULL
-    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
-      AND (:source::text IS NULL OR v.source = :source)
-      AND (:video_id::text IS NULL OR v.video_id = :video_id)
-      AND NOT EXISTS (
-          SELECT FROM outcomes o
-          LEFT JOIN attempts a USING (stage, stage_version, subject_id)
-          WHERE o.stage = :stage AND o.stage_version = :version AND o.subject_id = c.clip_id
-            AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
-      )
+    LEFT JOIN met of_clip ON of_clip.subject_id = c.clip_id
+    LEFT JOIN met of_video ON of_video.subject_id = c.video_id
+    WHERE coalesce(of_clip.needs, 0) + coalesce(of_video.needs, 0) = cardinality(:needs::text[])
+      AND NOT EXISTS (SELECT FROM final f WHERE f.subject_id = c.clip_id)
       AND NOT EXISTS (
           SELECT FROM postponements p
           WHERE p.stage = :stage AND p.subject_id = c.clip_id AND p.until > now()
-      )
-      AND NOT EXISTS (
-          SELECT FROM unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
-          WHERE NOT EXISTS (
-              SELECT FROM outcomes o
-              WHERE o.stage = need.stage AND o.stage_version = need.version
-                AND o.subject_id IN (c.clip_id, c.video_id) AND o.outcome IN ('kept', 'skipped')
-          )
       )
 ), by_video AS (
     SELECT video_id, source, bool_or(tried) AS tried, sum(seconds) AS seconds FROM due GROUP BY video_id, source
@@ -189,20 +198,57 @@ WHERE EXISTS (
 )
 ORDER BY w.place;
 
--- name: due_partitions
--- Crawl days that still have a video or clip on its way.
-SELECT DISTINCT v.partition_key
-FROM videos v JOIN v_videos p USING (video_id)
-WHERE p.status = 'pending'
-  AND NOT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now())
-UNION
-SELECT DISTINCT v.partition_key
-FROM outcomes o
-JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
-JOIN videos v ON v.video_id = o.video_id
-LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-WHERE o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts AND v.takedown_id IS NULL
-ORDER BY partition_key;
+-- name: unsettled_days
+-- Crawl days that are not known to be settled. The index is jumped through, one look-up a day.
+WITH RECURSIVE days AS (
+    (SELECT partition_key FROM videos ORDER BY partition_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT v.partition_key FROM videos v WHERE v.partition_key > d.partition_key ORDER BY v.partition_key LIMIT 1)
+    FROM days d WHERE d.partition_key IS NOT NULL
+)
+SELECT d.partition_key
+FROM days d
+WHERE d.partition_key IS NOT NULL AND (
+    NOT EXISTS (SELECT FROM settled_days s WHERE s.partition_key = d.partition_key AND s.versions = :versions)
+    OR EXISTS (SELECT FROM day_marks m WHERE m.partition_key = d.partition_key)
+)
+ORDER BY d.partition_key;
+
+-- name: lock_day
+-- Who looks at a day takes turns; what changes meanwhile leaves a mark that stays.
+SELECT pg_advisory_xact_lock(hashtext('settle'), hashtext(:partition_key));
+
+-- name: take_day_marks!
+DELETE FROM day_marks WHERE partition_key = :partition_key;
+
+-- name: day_work^
+-- Whether a crawl day has a video or clip on its way, and whether one of them need not wait.
+WITH pending AS (
+    SELECT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now()) AS waits
+    FROM videos v JOIN v_videos p USING (video_id)
+    WHERE v.partition_key = :partition_key AND p.status = 'pending'
+    UNION ALL
+    SELECT false
+    FROM videos v
+    JOIN outcomes o ON o.video_id = v.video_id
+    JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+    LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
+    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
+      AND o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts
+)
+SELECT EXISTS (SELECT FROM pending) AS pending, EXISTS (SELECT FROM pending WHERE NOT waits) AS due;
+
+-- name: settle_day!
+INSERT INTO settled_days (partition_key, versions) VALUES (:partition_key, :versions)
+ON CONFLICT (partition_key) DO UPDATE SET versions = excluded.versions, settled_at = now();
+
+-- name: unsettle_day!
+DELETE FROM settled_days WHERE partition_key = :partition_key;
+
+-- name: stage_digest$
+-- The stages with what counts now, and how often work is tried: whatever could make a settled day due again by itself.
+SELECT md5(string_agg(stage || ' ' || version, ',' ORDER BY stage) || ' ' || :max_attempts::int)
+FROM stages WHERE ordinal IS NOT NULL;
 
 -- name: partition_of$
 SELECT partition_key FROM videos WHERE video_id = :video_id;

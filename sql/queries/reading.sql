@@ -1,13 +1,11 @@
 -- name: funnel
 -- v_funnel, of one source or of all.
-SELECT o.stage, o.outcome, o.reason, count(DISTINCT o.video_id) AS videos, count(c.clip_id) AS clips,
-       coalesce(sum(CASE WHEN o.subject = 'clip' THEN c.end_s - c.start_s ELSE v.duration_s END), 0) / 3600 AS hours
-FROM current_outcomes o
-JOIN v_videos v USING (video_id)
-LEFT JOIN clips c ON c.clip_id = o.subject_id
-WHERE c.retired_at IS NULL AND (:source::text IS NULL OR v.source = :source)
-GROUP BY o.ordinal, o.stage, o.outcome, o.reason
-ORDER BY o.ordinal, o.outcome, o.reason;
+SELECT stage, outcome, reason, sum(videos)::bigint AS videos, sum(clips)::bigint AS clips,
+       sum(microseconds)::float8 / 3.6e9 AS hours
+FROM funnel_counts
+WHERE :source::text IS NULL OR source = :source
+GROUP BY ordinal, stage, outcome, reason
+ORDER BY ordinal, outcome, reason;
 
 -- name: source_names
 SELECT source FROM sources ORDER BY source;
