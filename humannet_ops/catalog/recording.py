@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2.extras import Json, execute_values
 
 from humannet_ops.catalog import storable, takedowns
-from humannet_ops.catalog.connection import Connection, connect, queries, transaction
+from humannet_ops.catalog.connection import Connection, Row, connect, queries, transaction
 from humannet_ops.catalog.planning import Shard
 from humannet_ops.domain.identifiers import clip_id
 from humannet_ops.domain.outcome import Reason
@@ -93,72 +93,98 @@ def give_back_attempt(link: Connection, run: StageRun, subject_id: str) -> None:
         queries().undo_attempt(link, stage=run.shard.stage, version=run.shard.stage_version, subject_id=subject_id)
 
 
-def record(
-    link: Connection,
-    run: StageRun,
-    subject_id: str,
-    video_id: str,
-    result: Result,
-    *,
-    started_at: datetime.datetime,
-    seconds: float,
-) -> bool:
-    """Write one outcome and all that belongs to it, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of one subject.
+
+    Attributes:
+        subject_id: A video or a clip.
+        video_id: The video, or the clip's.
+        result: Its outcome with all that belongs to it.
+        started_at: When work on it began.
+        seconds: How long that took.
+    """
+
+    subject_id: str
+    video_id: str
+    result: Result
+    started_at: datetime.datetime
+    seconds: float
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """What was stored for it, each object once."""
+        annotated = [r.artifact for r in self.result.records if isinstance(r, Annotation) and r.artifact]
+        return list(dict.fromkeys([*self.result.artifacts, *annotated]))
+
+
+def record(link: Connection, run: StageRun, endings: Sequence[Ending]) -> set[str]:
+    """Write outcomes and all that belongs to them in the caller's transaction, with a few statements for all.
+
+    Rows are locked in one order everywhere, so any number of runs may record side by side.
+
+    Args:
+        link: In a transaction.
+        run: Who did the work.
+        endings: No subject twice.
 
     Returns:
-        False when another run was first, or the video was taken down meanwhile; then nothing is written, and in the
-        second case what was stored is queued for removal.
+        The subjects that were written. Of the others another run was first, or their video was taken down meanwhile;
+        what was stored for these is queued for removal.
 
     Raises:
-        CatalogError: an object that this result shares was removed meanwhile.
+        CatalogError: an object that a result shares was removed meanwhile.
     """
-    stage, version = run.shard.stage, run.shard.stage_version
-    annotated = [r.artifact for r in result.records if isinstance(r, Annotation) and r.artifact]
-    artifacts = list(dict.fromkeys([*result.artifacts, *annotated]))
-    if covering := takedowns.hold(link, video_id, result):
-        takedowns.discard(link, covering, artifacts)
-        return False
-    recorded = queries().record_outcome(
+    endings = sorted(endings, key=lambda ending: ending.subject_id)
+    covered = takedowns.hold(link, [(ending.video_id, ending.result) for ending in endings])
+    for ending in endings:
+        if ending.video_id in covered:
+            takedowns.discard(link, covered[ending.video_id], ending.artifacts)
+    endings = [ending for ending in endings if ending.video_id not in covered]
+    written = _insert_outcomes(link, run, endings)
+    endings = [ending for ending in endings if ending.subject_id in written]
+    if not endings:
+        return set()
+    queries().end_postponements(link, stage=run.shard.stage, subject_ids=sorted(written))
+    _insert_artifacts(link, run, endings)
+    _insert_records(link, run, endings)
+    for ending in endings:
+        if ending.result.reason is Reason.GONE:
+            queries().mark_gone_upstream(link, video_id=ending.video_id)
+        takedowns.follow(link, ending.video_id, ending.result)
+    return written
+
+
+def _insert_outcomes(link: Connection, run: StageRun, endings: Sequence[Ending]) -> set[str]:
+    rows = []
+    for ending in endings:
+        result, reason = ending.result, ending.result.reason
+        rows.append((
+            run.shard.stage, run.shard.stage_version, ending.subject_id, ending.video_id, result.outcome.value,
+            reason.value if reason else None, bool(reason and not reason.permanent), _json(result.scores),
+            _json(result.detail), result.policy_version, list(result.model_releases), run.stage_run_id,
+            ending.started_at, ending.seconds,
+        ))  # fmt: skip
+    template = "(%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, %s::text[], %s, %s::timestamptz, %s)"
+    return {row["subject_id"] for row in _insert(link, "record_outcomes", rows, template, returning=True)}
+
+
+def _insert_artifacts(link: Connection, run: StageRun, endings: Sequence[Ending]) -> None:
+    objects = {artifact.uri: artifact for ending in endings for artifact in ending.artifacts}
+    _insert(
         link,
-        stage=stage,
-        version=version,
-        subject_id=subject_id,
-        video_id=video_id,
-        outcome=result.outcome.value,
-        reason=result.reason.value if result.reason else None,
-        retryable=bool(result.reason and not result.reason.permanent),
-        scores=_json(result.scores),
-        detail=_json(result.detail),
-        policy_version=result.policy_version,
-        model_releases=list(result.model_releases),
-        stage_run_id=run.stage_run_id,
-        started_at=started_at,
-        seconds=seconds,
+        "insert_artifacts",
+        [(a.uri, a.sha256, a.kind, a.bytes, a.media_type) for _, a in sorted(objects.items())],
     )
-    if recorded is None:
-        return False
-    queries().end_postponement(link, stage=stage, subject_id=subject_id)
-    if result.reason is Reason.GONE:
-        queries().mark_gone_upstream(link, video_id=video_id)
-    owner = _Owner(stage, version, subject_id, video_id)
-    # in one order everywhere, because these rows are locked
-    for artifact in sorted(artifacts, key=lambda entry: entry.uri):
-        queries().insert_artifact(
-            link,
-            uri=artifact.uri,
-            sha256=artifact.sha256,
-            kind=artifact.kind,
-            bytes=artifact.bytes,
-            media_type=artifact.media_type,
-        )
-    for artifact in artifacts:
-        queries().insert_outcome_artifact(
-            link, stage=stage, subject_id=subject_id, version=version, kind=artifact.kind, uri=artifact.uri
-        )
-    takedowns.check_present(link, stage, version, subject_id, artifacts)
-    _write_records(link, owner, result.records)
-    takedowns.follow(link, video_id, result)
-    return True
+    stage, version = run.shard.stage, run.shard.stage_version
+    named = {(ending.subject_id, a.kind): a.uri for ending in endings for a in ending.artifacts}
+    _insert(
+        link,
+        "insert_outcome_artifacts",
+        [(stage, subject_id, version, kind, uri) for (subject_id, kind), uri in named.items()],
+    )
+    everything = [(ending.subject_id, artifact.uri) for ending in endings for artifact in ending.artifacts]
+    takedowns.check_present(link, stage, version, everything)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +195,89 @@ class _Owner:
     video_id: str
 
 
-def _write_records(link: Connection, owner: _Owner, records: tuple[Record, ...]) -> None:
-    for entry in records:
-        if not isinstance(entry, Fingerprint):
-            _write(entry, link, owner)
-    if any(isinstance(entry, ClipSpan) for entry in records):
-        queries().retire_clips(link, video_id=owner.video_id, version=owner.version)
-    _write_fingerprints(link, owner, [entry for entry in records if isinstance(entry, Fingerprint)])
+def _insert_records(link: Connection, run: StageRun, endings: Sequence[Ending]) -> None:
+    rows: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {}
+    fingerprints: list[tuple[Any, ...]] = []
+    for ending in endings:
+        owner = _Owner(run.shard.stage, run.shard.stage_version, ending.subject_id, ending.video_id)
+        for entry in ending.result.records:
+            if isinstance(entry, VideoFile):
+                _update_video(link, owner, entry)
+            elif not isinstance(entry, Fingerprint):
+                # the last of two that are of the same key, as if they were written one after the other
+                table, key, row = _row(entry, owner)
+                rows.setdefault(table, {})[key] = row
+        fingerprints += _fingerprint_rows(
+            ending.video_id, [entry for entry in ending.result.records if isinstance(entry, Fingerprint)]
+        )
+    for table, found in sorted(rows.items()):
+        _insert(link, f"insert_{table}", [row for _, row in sorted(found.items())])
+    if "clips" in rows:
+        videos = sorted({row[1] for row in rows["clips"].values()})
+        queries().retire_clips(link, video_ids=videos, version=run.shard.stage_version)
+    if fingerprints:
+        queries().delete_fingerprints(link, video_ids=sorted({row[0] for row in fingerprints}))
+        _insert(link, "insert_fingerprints", fingerprints)
+
+
+def _insert(
+    link: Connection,
+    name: str,
+    rows: Sequence[tuple[Any, ...]],
+    template: str | None = None,
+    *,
+    returning: bool = False,
+) -> list[Row]:
+    if not rows:
+        return []
+    with link.cursor() as cursor:
+        statement = getattr(queries(), name).sql
+        found = execute_values(cursor, statement, rows, template=template, page_size=1000, fetch=returning)
+        return list(found) if returning else []
+
+
+_Row = tuple[str, tuple[Any, ...], tuple[Any, ...]]
 
 
 @singledispatch
-def _write(entry: Record, link: Connection, owner: _Owner) -> None:
+def _row(entry: Record, owner: _Owner) -> _Row:
+    """Return the table, what is unique in it among a batch, and the row."""
     raise TypeError(f"no table for {type(entry).__name__}")
 
 
-@_write.register
-def _(entry: VideoFile, link: Connection, owner: _Owner) -> None:
+@_row.register
+def _(entry: ClipSpan, owner: _Owner) -> _Row:
+    name = clip_id(owner.video_id, entry.start_frame, entry.end_frame)
+    row = (name, owner.video_id, entry.shot, entry.start_frame, entry.end_frame, entry.start_s, entry.end_s)
+    return "clips", (name,), (*row, owner.version)
+
+
+@_row.register
+def _(entry: Annotation, owner: _Owner) -> _Row:
+    uri = entry.artifact.uri if entry.artifact else None
+    row = (owner.subject_id, entry.kind, owner.stage, owner.version, entry.model_release, _json(entry.value), uri)
+    return "annotations", (owner.subject_id, entry.kind, entry.model_release), row
+
+
+@_row.register
+def _(entry: Label, owner: _Owner) -> _Row:
+    key = (owner.subject_id, entry.facet, entry.path, entry.origin)
+    return "labels", key, (*key, entry.confidence, entry.model_release, owner.stage, owner.version)
+
+
+@_row.register
+def _(entry: Embedding, owner: _Owner) -> _Row:
+    row = (owner.subject_id, owner.stage, owner.version, entry.model_release, json.dumps(entry.vector))
+    return "embeddings", (owner.subject_id,), row
+
+
+@_row.register
+def _(entry: ReviewCause, owner: _Owner) -> _Row:
+    key = (owner.subject_id, entry.cause.value)
+    return "review_causes", key, (*key, entry.score, storable.text(entry.note), owner.stage, owner.version)
+
+
+def _update_video(link: Connection, owner: _Owner, entry: VideoFile) -> None:
     queries().update_video_file(
         link,
         video_id=owner.video_id,
@@ -201,92 +294,18 @@ def _(entry: VideoFile, link: Connection, owner: _Owner) -> None:
     )
 
 
-@_write.register
-def _(entry: ClipSpan, link: Connection, owner: _Owner) -> None:
-    queries().insert_clip(
-        link,
-        clip_id=clip_id(owner.video_id, entry.start_frame, entry.end_frame),
-        video_id=owner.video_id,
-        shot=entry.shot,
-        start_frame=entry.start_frame,
-        end_frame=entry.end_frame,
-        start_s=entry.start_s,
-        end_s=entry.end_s,
-        version=owner.version,
-    )
-
-
-@_write.register
-def _(entry: Annotation, link: Connection, owner: _Owner) -> None:
-    queries().insert_annotation(
-        link,
-        clip_id=owner.subject_id,
-        kind=entry.kind,
-        stage=owner.stage,
-        version=owner.version,
-        model_release=entry.model_release,
-        value=_json(entry.value),
-        uri=entry.artifact.uri if entry.artifact else None,
-    )
-
-
-@_write.register
-def _(entry: Label, link: Connection, owner: _Owner) -> None:
-    queries().insert_label(
-        link,
-        clip_id=owner.subject_id,
-        facet=entry.facet,
-        path=entry.path,
-        origin=entry.origin,
-        confidence=entry.confidence,
-        model_release=entry.model_release,
-        stage=owner.stage,
-        version=owner.version,
-    )
-
-
-@_write.register
-def _(entry: Embedding, link: Connection, owner: _Owner) -> None:
-    queries().insert_embedding(
-        link,
-        clip_id=owner.subject_id,
-        stage=owner.stage,
-        version=owner.version,
-        model_release=entry.model_release,
-        vector=json.dumps(entry.vector),
-    )
-
-
-@_write.register
-def _(entry: ReviewCause, link: Connection, owner: _Owner) -> None:
-    queries().insert_review_cause(
-        link,
-        clip_id=owner.subject_id,
-        cause=entry.cause.value,
-        score=entry.score,
-        note=storable.text(entry.note),
-        stage=owner.stage,
-        version=owner.version,
-    )
-
-
 # Frames closer than this to the last indexed one find the same neighbours: bits of 64, well under the search radius.
 _SAME_PICTURE_BITS = 4
 
 
-def _write_fingerprints(link: Connection, owner: _Owner, fingerprints: list[Fingerprint]) -> None:
-    if not fingerprints:
-        return
-    queries().delete_fingerprints(link, video_id=owner.video_id)
-    rows, last = [], None
+def _fingerprint_rows(video_id: str, fingerprints: list[Fingerprint]) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    last = None
     for ordinal, entry in enumerate(fingerprints):
         searchable = last is None or (entry.bits ^ last).bit_count() > _SAME_PICTURE_BITS
         last = entry.bits if searchable else last
-        rows.append(
-            (owner.video_id, ordinal, entry.t_s, f"{entry.bits:064b}", f"{entry.mirrored_bits:064b}", searchable)
-        )
-    with link.cursor() as cursor:
-        execute_values(cursor, queries().insert_fingerprints.sql, rows, page_size=1000)
+        rows.append((video_id, ordinal, entry.t_s, f"{entry.bits:064b}", f"{entry.mirrored_bits:064b}", searchable))
+    return rows
 
 
 def record_model_release(link: Connection, *, role: str, release: str, sha256: str, license: str, origin: str) -> None:
@@ -319,6 +338,7 @@ def _json(value: Mapping[str, Any]) -> Json:
 
 __all__ = [
     "Artifact",
+    "Ending",
     "StageRun",
     "TaskIdentity",
     "begin_attempt",

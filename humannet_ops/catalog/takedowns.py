@@ -8,7 +8,7 @@ so a killed process leaves nothing that the next one does not find. infra/decisi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -209,22 +209,40 @@ def record_removals(link: Connection, removed: list[str], failed: Mapping[str, s
         queries().fail_removal(link, uri=uri, error=storable.text(error))
 
 
-def hold(link: Connection, video_id: str, result: Result) -> str | None:
-    """Say which takedown forbids to record a result, if any; else see that none clears the video before we commit.
+def hold(link: Connection, results: Sequence[tuple[str, Result]]) -> dict[str, str]:
+    """Say which videos may not be recorded about, by which takedown; none clears the others before we commit.
 
     A file whose bytes were taken down under another name is taken down with it.
+
+    Args:
+        link: In a transaction.
+        results: Videos, each with what is to be recorded about it.
     """
-    if covering := queries().hold_video(link, video_id=video_id):
-        return str(covering)
-    file = next((entry for entry in result.records if isinstance(entry, VideoFile)), None)
-    if file is not None:
+    videos = sorted({video_id for video_id, _ in results})
+    covered = _hold(link, videos)
+    contents = {
+        video_id: entry.sha256
+        for video_id, result in results
+        for entry in result.records
+        if isinstance(entry, VideoFile) and video_id not in covered
+    }
+    if contents:
         list(queries().share_takedowns(link))
         # a takedown that came first has marked it by now
-        covering = queries().hold_video(link, video_id=video_id) or queries().find_content(link, sha256=file.sha256)
-        if covering:
-            queries().mark_video(link, video_id=video_id, takedown_id=covering)
-            return str(covering)
-    return None
+        covered |= _hold(link, sorted(contents))
+        barred = {
+            row["sha256"]: row["takedown_id"]
+            for row in queries().find_contents(link, contents=sorted(set(contents.values())))
+        }
+        for video_id, sha256 in sorted(contents.items()):
+            if video_id not in covered and sha256 in barred:
+                covered[video_id] = barred[sha256]
+                queries().mark_video(link, video_id=video_id, takedown_id=covered[video_id])
+    return covered
+
+
+def _hold(link: Connection, videos: Sequence[str]) -> dict[str, str]:
+    return {row["video_id"]: row["takedown_id"] for row in queries().hold_videos(link, video_ids=list(videos))}
 
 
 def discard(link: Connection, name: str, artifacts: Iterable[Artifact]) -> None:
@@ -245,16 +263,22 @@ def follow(link: Connection, video_id: str, result: Result) -> None:
             queries().mark_video(link, video_id=video_id, takedown_id=covering)
 
 
-def check_present(link: Connection, stage: str, version: str, subject_id: str, artifacts: Iterable[Artifact]) -> None:
+def check_present(link: Connection, stage: str, version: str, named: Sequence[tuple[str, str]]) -> None:
     """See that no object which is recorded now was removed since the work on its subject began.
+
+    Args:
+        link: In a transaction.
+        stage: Whose outcomes are recorded.
+        version: Its version.
+        named: Subjects, each with the address of an object of its outcome.
 
     Raises:
         CatalogError: one was; the next try stores it again.
     """
-    uris = [artifact.uri for artifact in artifacts]
-    if not uris:
+    if not named:
         return
-    lost = queries().removed_meanwhile(link, stage=stage, version=version, subject_id=subject_id, uris=uris)
+    subject_ids, uris = (list(column) for column in zip(*named, strict=True))
+    lost = queries().removed_meanwhile(link, stage=stage, version=version, subject_ids=subject_ids, uris=uris)
     if lost:
         raise CatalogError(f"a takedown removed {lost}, which two videos shared: the next try stores it again")
 

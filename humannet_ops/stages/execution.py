@@ -22,10 +22,10 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
-from humannet_ops.catalog import channels, discovery, fetching, migrations, planning, recording, takedowns
+from humannet_ops.catalog import channels, counting, discovery, fetching, migrations, planning, recording, takedowns
 from humannet_ops.catalog.connection import Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
-from humannet_ops.catalog.recording import StageRun, TaskIdentity, record_task_failure
+from humannet_ops.catalog.recording import Ending, StageRun, TaskIdentity, record_task_failure
 from humannet_ops.domain.identifiers import new_run_id
 from humannet_ops.domain.outcome import DeviceLost, Outcome, Postponed, Reason, SubjectError
 from humannet_ops.domain.records import ClipSubject, Result, VideoSubject, failed, rejected, skipped
@@ -43,6 +43,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 _POSTPONED = "postponed"
+# Outcomes written in one transaction, and how long one may wait for others: a killed worker repeats so much.
+_MOST_WAITING = 100
+_LONGEST_WAIT_S = 1.0
 
 
 class PlanOutdatedError(Exception):
@@ -223,6 +226,7 @@ def run_shard(shard_id: str, identity: TaskIdentity, credentials: Resolver = no_
                 recording.end_run(other, run, f"{type(error).__name__}: {error}")
             raise
         recording.end_run(link, run)
+        counting.fold(link)
     unbind_contextvars(*spoken)
     return {name: counts[name] for name in (*Outcome, _POSTPONED)}
 
@@ -273,19 +277,28 @@ def _work_off(link: Connection, run: StageRun, stage: Any, work: Sequence[Work])
     patience = datetime.timedelta(seconds=settings().patience_s)
     now = functools.partial(datetime.datetime.now, datetime.UTC)
     queue: list[tuple[datetime.datetime, int]] = [(now(), place) for place in range(len(work))]
-    while queue:
-        when, place = heapq.heappop(queue)
-        time.sleep(max(0.0, (when - now()).total_seconds()))
-        with _spoken_of(work[place]):
-            ended = _process(link, run, stage, work[place])
-        if ended is None:
-            continue
-        if isinstance(ended, Outcome):
-            yield ended
-        elif ended.until - now() < patience:
-            heapq.heappush(queue, (ended.until, place))
-        else:
-            yield _POSTPONED
+    book = _Book(link, run)
+    try:
+        while queue:
+            when, place = heapq.heappop(queue)
+            if (wait_s := (when - now()).total_seconds()) > 0:
+                book.write()
+                time.sleep(wait_s)
+            with _spoken_of(work[place]):
+                ended = _process(link, run, stage, work[place], book)
+            if ended is None:
+                continue
+            if isinstance(ended, Outcome):
+                yield ended
+            elif ended.until - now() < patience:
+                heapq.heappush(queue, (ended.until, place))
+            else:
+                yield _POSTPONED
+    except (DeviceLost, StoreError):
+        # what was done before it stands
+        book.write()
+        raise
+    book.write()
 
 
 def _spoken_of(item: Work) -> AbstractContextManager[Any]:
@@ -311,12 +324,40 @@ def _compare(link: Connection, run: StageRun, stage: Any, work: Iterable[Work]) 
     with transaction(link):
         clock = _Clock()
         for subject, result in stage.compare([item.subject for item in work], link, run):
-            _record(link, run, subject, result, clock)
+            recording.record(link, run, [clock.ending(subject, result)])
             clock = _Clock()
             yield result.outcome
 
 
-def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome | Postponed | None:
+class _Book:
+    """Outcomes that wait to be written together: a transaction for each would cost more than many a stage's work.
+
+    Nothing waits for longer than the next subject takes, and a second. What a killed worker had not written is done
+    again; a subject that was begun before is written at once, so that one which kills its worker is found out alone.
+    """
+
+    def __init__(self, link: Connection, run: StageRun) -> None:
+        self._link, self._run = link, run
+        self._endings: list[Ending] = []
+        self._since = 0.0
+
+    def add(self, ending: Ending, *, at_once: bool) -> None:
+        """Keep an outcome, and write all when it is time."""
+        if not self._endings:
+            self._since = time.monotonic()
+        self._endings.append(ending)
+        if at_once or len(self._endings) >= _MOST_WAITING or time.monotonic() - self._since >= _LONGEST_WAIT_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits."""
+        if self._endings:
+            with transaction(self._link):
+                recording.record(self._link, self._run, self._endings)
+            self._endings = []
+
+
+def _process(link: Connection, run: StageRun, stage: Any, item: Work, book: _Book) -> Outcome | Postponed | None:
     clock = _Clock()
     subject_id = item.subject.subject_id
     if item.attempts >= settings().max_attempts:
@@ -341,8 +382,7 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work) -> Outcome
                 recording.give_back_attempt(link, run, subject_id)
             raise
     logger.info("%s %s: %s %s", run.shard.stage, subject_id, result.outcome, result.reason or "")
-    with transaction(link):
-        _record(link, run, item.subject, result, clock)
+    book.add(clock.ending(item.subject, result), at_once=item.attempts > 0)
     return result.outcome
 
 
@@ -380,17 +420,9 @@ class _Clock:
     def __init__(self) -> None:
         self.started_at, self._start = datetime.datetime.now(datetime.UTC), time.monotonic()
 
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-
-def _record(
-    link: Connection, run: StageRun, subject: VideoSubject | ClipSubject, result: Result, clock: _Clock
-) -> None:
-    video_id = subject.video_id if isinstance(subject, VideoSubject) else subject.video.video_id
-    recording.record(
-        link, run, subject.subject_id, video_id, result, started_at=clock.started_at, seconds=clock.seconds()
-    )
+    def ending(self, subject: VideoSubject | ClipSubject, result: Result) -> Ending:
+        video_id = subject.video_id if isinstance(subject, VideoSubject) else subject.video.video_id
+        return Ending(subject.subject_id, video_id, result, self.started_at, time.monotonic() - self._start)
 
 
 @cache

@@ -10,9 +10,11 @@ VALUES
 UPDATE stage_runs SET ended_at = now(), status = :status, error = :error WHERE stage_run_id = :stage_run_id;
 
 -- name: begin_attempt$
--- No row back means that the subject was taken down.
+-- No row back means that the subject was taken down. An attempt is counted against workers that die, not against a server
+-- that does: its commit need not wait for the disk.
 INSERT INTO attempts (stage, stage_version, subject_id)
 SELECT :stage, :version, :subject_id
+FROM (SELECT set_config('synchronous_commit', 'off', true)) unsynced
 WHERE NOT EXISTS (
     SELECT FROM videos
     WHERE video_id = coalesce((SELECT video_id FROM clips WHERE clip_id = :subject_id), :subject_id)
@@ -22,14 +24,12 @@ ON CONFLICT (stage, subject_id, stage_version)
 DO UPDATE SET attempts = attempts.attempts + 1, last_at = now()
 RETURNING attempts;
 
--- name: record_outcome$
+-- name: record_outcomes
 -- The first final outcome stands; only a failure is ever replaced. No row back means that another run was first.
 INSERT INTO outcomes
     (stage, stage_version, subject_id, video_id, outcome, reason, retryable, scores, detail, policy_version,
      model_releases, stage_run_id, started_at, seconds)
-VALUES
-    (:stage, :version, :subject_id, :video_id, :outcome, :reason, :retryable, :scores, :detail, :policy_version,
-     :model_releases, :stage_run_id, :started_at, :seconds)
+VALUES %s
 ON CONFLICT (stage, subject_id, stage_version) DO UPDATE SET
     outcome = excluded.outcome, reason = excluded.reason, retryable = excluded.retryable, scores = excluded.scores,
     detail = excluded.detail, policy_version = excluded.policy_version, model_releases = excluded.model_releases,
@@ -46,18 +46,22 @@ WITH gone AS (
 INSERT INTO upstream_changes (video_id, field, before, after, partition_key)
 SELECT video_id, 'offered', 'yes', 'no', partition_key FROM gone;
 
--- name: end_postponement!
-DELETE FROM postponements WHERE stage = :stage AND subject_id = :subject_id;
+-- name: end_postponements!
+DELETE FROM postponements WHERE stage = :stage AND subject_id = ANY(:subject_ids);
 
 -- name: insert_artifact!
--- The row of an object that is there already is locked, not written: nobody removes the object meanwhile.
+-- One of insert_artifacts.
 INSERT INTO artifacts (uri, sha256, kind, bytes, media_type)
 VALUES (:uri, :sha256, :kind, :bytes, :media_type)
 ON CONFLICT (uri) DO UPDATE SET kind = excluded.kind WHERE false;
 
--- name: insert_outcome_artifact!
-INSERT INTO outcome_artifacts (stage, subject_id, stage_version, kind, uri)
-VALUES (:stage, :subject_id, :version, :kind, :uri)
+-- name: insert_artifacts!
+-- The row of an object that is there already is locked, not written: nobody removes the object meanwhile.
+INSERT INTO artifacts (uri, sha256, kind, bytes, media_type) VALUES %s
+ON CONFLICT (uri) DO UPDATE SET kind = excluded.kind WHERE false;
+
+-- name: insert_outcome_artifacts!
+INSERT INTO outcome_artifacts (stage, subject_id, stage_version, kind, uri) VALUES %s
 ON CONFLICT (stage, subject_id, stage_version, kind) DO UPDATE SET uri = excluded.uri;
 
 -- name: update_video_file!
@@ -66,43 +70,43 @@ SET sha256 = :sha256, bytes = :bytes, container = :container, codec = :codec, du
     width = :width, height = :height, fps = :fps, has_audio = :has_audio, probe = :probe
 WHERE video_id = :video_id;
 
--- name: insert_clip!
+-- name: insert_clips!
 INSERT INTO clips (clip_id, video_id, shot, start_frame, end_frame, start_s, end_s, analyse_version)
-VALUES (:clip_id, :video_id, :shot, :start_frame, :end_frame, :start_s, :end_s, :version)
+VALUES %s
 ON CONFLICT (clip_id) DO UPDATE
 SET shot = excluded.shot, start_s = excluded.start_s, end_s = excluded.end_s,
     analyse_version = excluded.analyse_version, retired_at = NULL;
 
 -- name: retire_clips!
 UPDATE clips SET retired_at = now()
-WHERE video_id = :video_id AND analyse_version <> :version AND retired_at IS NULL;
+WHERE video_id = ANY(:video_ids) AND analyse_version <> :version AND retired_at IS NULL;
 
 -- name: delete_fingerprints!
-DELETE FROM fingerprints WHERE video_id = :video_id;
+DELETE FROM fingerprints WHERE video_id = ANY(:video_ids);
 
 -- name: insert_fingerprints!
 INSERT INTO fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) VALUES %s;
 
--- name: insert_annotation!
+-- name: insert_annotations!
 INSERT INTO annotations (clip_id, kind, stage, stage_version, model_release, value, uri)
-VALUES (:clip_id, :kind, :stage, :version, :model_release, :value, :uri)
+VALUES %s
 ON CONFLICT (clip_id, kind, stage_version, model_release) DO UPDATE SET value = excluded.value, uri = excluded.uri;
 
--- name: insert_label!
+-- name: insert_labels!
 INSERT INTO labels (clip_id, facet, path, origin, confidence, model_release, stage, stage_version)
-VALUES (:clip_id, :facet, :path, :origin, :confidence, :model_release, :stage, :version)
+VALUES %s
 ON CONFLICT (clip_id, facet, path, origin, stage, stage_version)
 DO UPDATE SET confidence = excluded.confidence, model_release = excluded.model_release;
 
--- name: insert_embedding!
+-- name: insert_embeddings!
 INSERT INTO embeddings (clip_id, stage, stage_version, model_release, vector)
-VALUES (:clip_id, :stage, :version, :model_release, :vector::halfvec)
+VALUES %s
 ON CONFLICT (clip_id, stage, stage_version)
 DO UPDATE SET model_release = excluded.model_release, vector = excluded.vector;
 
--- name: insert_review_cause!
+-- name: insert_review_causes!
 INSERT INTO review_causes (clip_id, cause, score, note, stage, stage_version)
-VALUES (:clip_id, :cause, :score, :note, :stage, :version)
+VALUES %s
 ON CONFLICT (clip_id, cause, stage, stage_version) DO UPDATE SET score = excluded.score, note = excluded.note;
 
 -- name: insert_task_failure!

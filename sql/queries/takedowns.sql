@@ -321,10 +321,16 @@ DELETE FROM artifacts WHERE uri = ANY(:uris);
 UPDATE object_removals SET tried_at = clock_timestamp(), attempts = attempts + 1, error = :error
 WHERE uri = :uri AND removed_at IS NULL;
 
--- name: hold_video$
--- The takedown that covers a video, if any. The lock lasts until the transaction ends: the video may be taken down
+-- name: hold_videos
+-- Those of these videos that a takedown covers. The locks last until the transaction ends: a video may be taken down
 -- meanwhile, but it is not cleared, so nothing that is recorded now outlives it.
-SELECT takedown_id FROM videos WHERE video_id = :video_id FOR KEY SHARE;
+WITH held AS (
+    SELECT video_id, takedown_id FROM videos WHERE video_id = ANY(:video_ids) ORDER BY video_id FOR KEY SHARE
+)
+SELECT video_id, takedown_id FROM held WHERE takedown_id IS NOT NULL;
+
+-- name: find_contents
+SELECT value AS sha256, takedown_id FROM tombstones WHERE kind = 'sha256' AND value = ANY(:contents);
 
 -- name: find_content$
 SELECT takedown_id FROM tombstones WHERE kind = 'sha256' AND value = :sha256;
@@ -343,11 +349,13 @@ WHERE v.video_id = :video_id
 ORDER BY x.takedown_id LIMIT 1;
 
 -- name: removed_meanwhile$
--- Objects that were removed after this attempt began: it may have found them in the store and not written them again.
+-- An object that was removed after an attempt that names it began: it may have been found in the store and not written
+-- again.
 SELECT min(r.uri)
-FROM object_removals r
-JOIN attempts a ON a.stage = :stage AND a.stage_version = :version AND a.subject_id = :subject_id
-WHERE r.uri = ANY(:uris) AND r.removed_at >= a.last_at;
+FROM unnest(:subject_ids::text[], :uris::text[]) AS named (subject_id, uri)
+JOIN object_removals r ON r.uri = named.uri
+JOIN attempts a ON a.stage = :stage AND a.stage_version = :version AND a.subject_id = named.subject_id
+WHERE r.removed_at >= a.last_at;
 
 -- name: is_source_taken_down$
 SELECT EXISTS (SELECT FROM tombstones WHERE kind = 'source' AND value = :source);

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
+from endings import record
 from keyword_world import SPECS, Site, shelf_entry
 
 from humannet_ops.catalog import channels, fetching, planning, reading, recording
@@ -49,11 +48,7 @@ def fetch_due(day: str) -> list[str]:
                 recording.begin_attempt(link, run, item.subject.subject_id)
                 assert barred[0] is Reason.CHANNEL_REJECTED
                 with transaction(link):
-                    recording.record(
-                        link, run, item.subject.subject_id, item.subject.video_id,
-                        rejected(barred[0], detail={"message": barred[1]}),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0,
-                    )  # fmt: skip
+                    record(link, run, item.subject, rejected(barred[0], detail={"message": barred[1]}))
                 done.append(str(item.subject.title))
     return sorted(done)
 

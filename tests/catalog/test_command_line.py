@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result as Said
+from endings import record
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -95,12 +96,9 @@ class World:
     def _record(self, link, run, subject: VideoSubject | ClipSubject, stage: str) -> None:
         video = subject if isinstance(subject, VideoSubject) else subject.video
         result = getattr(self, stage, lambda _subject: kept())(subject)
-        now = datetime.datetime.now(datetime.UTC)
         recording.begin_attempt(link, run, subject.subject_id)
         with transaction(link):
-            recording.record(
-                link, run, subject.subject_id, video.video_id, result, started_at=now, seconds=SECONDS[stage]
-            )
+            record(link, run, subject, result, seconds=SECONDS[stage])
         if run.shard.stage_version == registry.versions()[stage]:
             read = result.outcome.value != "failed"
             length = 20.0 * read if subject is video else subject.end_s - subject.start_s

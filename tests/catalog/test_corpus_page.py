@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from endings import record
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
@@ -120,13 +120,9 @@ def _run(stage: str, work: Callable[..., Result]) -> None:
             recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
             for item in list(planning.open_work(link, shard, spec, 3)):
                 subject = item.subject
-                video = subject if isinstance(subject, VideoSubject) else subject.video
-                now = datetime.datetime.now(datetime.UTC)
                 recording.begin_attempt(link, run, subject.subject_id)
                 with transaction(link):
-                    recording.record(
-                        link, run, subject.subject_id, video.video_id, work(subject), started_at=now, seconds=0.1
-                    )
+                    record(link, run, subject, work(subject))
             recording.end_run(link, run)
 
 

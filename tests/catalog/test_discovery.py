@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from endings import record
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
@@ -62,11 +63,7 @@ def fetch(result: Result | None = None, key: str = DAY) -> list[str]:
                 file = VideoFile(f"sha-{video.title}", 1, "mp4", "h264", 20.0, 640, 480, 30.0, False)
                 stored = Artifact("video", file.sha256, f"file:///store/{video.title}", 1, "video/mp4")
                 with transaction(link):
-                    recording.record(
-                        link, run, video.video_id, video.video_id,
-                        result or kept(records=(file,), artifacts=(stored,)),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.1,
-                    )  # fmt: skip
+                    record(link, run, video, result or kept(records=(file,), artifacts=(stored,)))
                 done.append(video.title)
     return sorted(done)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from endings import record
 from typer.testing import CliRunner
 
 from humannet_ops.catalog import migrations, planning, reading, recording, relocation, similarity, takedowns
@@ -69,12 +69,8 @@ class Corpus:
             recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
             for item in list(planning.open_work(link, shard, spec, 3)):
                 recording.begin_attempt(link, run, item.subject.subject_id)
-                video = item.subject if isinstance(item.subject, VideoSubject) else item.subject.video
                 with transaction(link):
-                    recording.record(
-                        link, run, item.subject.subject_id, video.video_id, self.work(item.subject, spec, dimensions),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.1,
-                    )  # fmt: skip
+                    record(link, run, item.subject, self.work(item.subject, spec, dimensions))
 
     @staticmethod
     def work(subject: VideoSubject | ClipSubject, spec: StageSpec, dimensions: int) -> Result:

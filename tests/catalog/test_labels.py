@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg2.errors
 import pytest
+from endings import record
 
 from humannet_ops.catalog import migrations, planning, reading, recording, takedowns
 from humannet_ops.catalog.connection import CatalogError, connect, transaction
@@ -58,12 +58,8 @@ class Corpus:
             recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
             for item in list(planning.open_work(link, shard, spec, 3)):
                 recording.begin_attempt(link, run, item.subject.subject_id)
-                video = item.subject if isinstance(item.subject, VideoSubject) else item.subject.video
                 with transaction(link):
-                    recording.record(
-                        link, run, item.subject.subject_id, video.video_id, work(item.subject),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.1,
-                    )  # fmt: skip
+                    record(link, run, item.subject, work(item.subject))
                 done.append(item.subject)
         return done
 

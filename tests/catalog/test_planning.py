@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from endings import record
 
 from humannet_ops.catalog import migrations, planning, reading, recording
 from humannet_ops.catalog.connection import connect, transaction
@@ -69,12 +69,8 @@ class Platform:
             recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
             for item in list(planning.open_work(link, shard, self.specs[shard.stage], 3)):
                 recording.begin_attempt(link, run, item.subject.subject_id)
-                video = item.subject if isinstance(item.subject, VideoSubject) else item.subject.video
                 with transaction(link):
-                    recording.record(
-                        link, run, item.subject.subject_id, video.video_id, work(item.subject),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.5,
-                    )  # fmt: skip
+                    record(link, run, item.subject, work(item.subject), seconds=0.5)
                 yield item.subject
             recording.end_run(link, run)
 
@@ -190,10 +186,7 @@ def test_a_late_result_of_a_slower_run_changes_nothing(platform: Platform) -> No
         (item,) = planning.open_work(link, shard, platform.specs["fetch"], 3)
         list(platform.execute(shard, fetched))
         with transaction(link):
-            written = recording.record(
-                link, run, item.subject.subject_id, item.subject.subject_id, rejected(Reason.NO_VIDEO),
-                started_at=datetime.datetime.now(datetime.UTC), seconds=1,
-            )  # fmt: skip
+            written = record(link, run, item.subject, rejected(Reason.NO_VIDEO))
     assert written is False
     assert list(reading.ask("select outcome, stage_run_id <> 'slow' from outcomes")[1]) == [("kept", True)]
 

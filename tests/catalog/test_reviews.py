@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from endings import record
 from typer.testing import CliRunner
 
 from humannet_ops.catalog import migrations, planning, reading, recording, reviews, takedowns
@@ -57,11 +57,8 @@ class Corpus:
                 recording.begin_attempt(link, run, item.subject.subject_id)
                 video = item.subject if isinstance(item.subject, VideoSubject) else item.subject.video
                 with transaction(link):
-                    recording.record(
-                        link, run, item.subject.subject_id, video.video_id,
-                        Corpus.work(spec.name, item.subject.subject_id, causes[str(video.title)]),
-                        started_at=datetime.datetime.now(datetime.UTC), seconds=0.1,
-                    )  # fmt: skip
+                    result = Corpus.work(spec.name, item.subject.subject_id, causes[str(video.title)])
+                    record(link, run, item.subject, result)
 
     @staticmethod
     def work(stage: str, subject_id: str, causes: tuple[ReviewCause, ...]) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from endings import record
 
 from humannet_ops.catalog import migrations, planning, reading, recording, takedowns
 from humannet_ops.catalog.connection import CatalogError, connect, transaction
@@ -118,7 +118,7 @@ class World:
                 if recording.begin_attempt(link, run, item.subject.subject_id) is None:
                     continue
                 with transaction(link):
-                    self.record(link, run, item.subject, self.work(shard.stage, item.subject))
+                    record(link, run, item.subject, self.work(shard.stage, item.subject))
                 done.append(video.title or "")
         return sorted(done)
 
@@ -127,14 +127,6 @@ class World:
         run = recording.StageRun(new_run_id(), shard)
         recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
         return run
-
-    @staticmethod
-    def record(link: Any, run: recording.StageRun, subject: VideoSubject | ClipSubject, result: Result) -> bool:
-        video = subject if isinstance(subject, VideoSubject) else subject.video
-        now = datetime.datetime.now(datetime.UTC)
-        return recording.record(
-            link, run, subject.subject_id, video.video_id, result, started_at=now, seconds=0.1
-        )  # fmt: skip
 
     @staticmethod
     def id_of(title: str) -> str:
@@ -236,7 +228,7 @@ def test_it_is_out_of_plans_and_of_shards_that_were_planned_before(world: World)
         run = world.start(link, shard)
         (work,) = planning.open_work(link, shard, STAGES["fetch"], 3)
         with transaction(link):
-            world.record(link, run, work.subject, failed(Reason.TIMED_OUT, "slow"))
+            record(link, run, work.subject, failed(Reason.TIMED_OUT, "slow"))
     assert planning.due_partitions(3) == ["2026-01-02"]
     take_down("video", world.id_of("failing"))
     assert planning.due_partitions(3) == []
@@ -307,12 +299,12 @@ def test_an_object_that_is_recorded_again_while_it_is_queued_stays(world: World)
         run = world.start(link, shard)
         work = {w.subject.video.title: w.subject for w in planning.open_work(link, shard, STAGES["annotate"], 3)}
         with transaction(link):
-            world.record(link, run, work["a"], world.work("annotate", work["a"]))
+            record(link, run, work["a"], world.work("annotate", work["a"]))
         take_down("video", first)
         assert takedowns.clear(link, 10) == [first]
         (pose,) = ask("select uri from object_removals where kind = 'pose'")
         with transaction(link):
-            world.record(link, run, work["b"], world.work("annotate", work["b"]))
+            record(link, run, work["b"], world.work("annotate", work["b"]))
     done = remove_objects()
     assert done.needed == 1
     assert open_store().contains(pose)
@@ -327,13 +319,13 @@ def test_work_that_counted_on_an_object_which_was_removed_meanwhile_is_done_agai
         run = world.start(link, shard)
         work = {w.subject.video.title: w.subject for w in planning.open_work(link, shard, STAGES["annotate"], 3)}
         with transaction(link):
-            world.record(link, run, work["a"], world.work("annotate", work["a"]))
+            record(link, run, work["a"], world.work("annotate", work["a"]))
         take_down("video", world.id_of("a"))
         recording.begin_attempt(link, run, work["b"].subject_id)
         result = world.work("annotate", work["b"])
         remove_objects()
         with pytest.raises(CatalogError, match="the next try stores it again"), transaction(link):
-            world.record(link, run, work["b"], result)
+            record(link, run, work["b"], result)
     world.go("annotate")
     assert sorted(reading.artifact_uris()) == objects()
     assert ask("select status from v_clips") == ["kept", "kept"]
@@ -534,7 +526,7 @@ def test_a_stage_that_was_at_work_leaves_neither_objects_nor_outcomes(world: Wor
         remove_objects()
         for subject, result in results:
             with transaction(link):
-                written = world.record(link, run, subject, result)
+                written = record(link, run, subject, result)
             assert written is (subject.video.title == "stays")
         began = {w.subject.video.title: recording.begin_attempt(link, run, w.subject.subject_id) for w in work}
         assert began == {"goes": None, "stays": 1}
@@ -557,7 +549,7 @@ def test_a_takedown_does_not_wait_for_a_stage_and_what_the_stage_writes_does_not
         with transaction(link):
             # a comparison of a whole partition may hold its transaction open for minutes
             stored = world.put("of the stage", "pose")
-            assert world.record(link, run, work.subject, kept(scores={"near": 1}, artifacts=(stored,)))
+            assert record(link, run, work.subject, kept(scores={"near": 1}, artifacts=(stored,)))
             take_down("video", gone)
             assert titles() == []
             assert remove_objects() == Removal(), "its rows are being written to"
@@ -579,7 +571,7 @@ def test_a_download_of_the_same_bytes_that_ends_after_the_takedown_is_not_record
         result = world.work("fetch", work.subject)
         take_down("video", world.id_of("original"))
         with transaction(link):
-            assert not world.record(link, run, work.subject, result)
+            assert not record(link, run, work.subject, result)
     assert titles() == []
     remove_objects()
     assert objects() == []
