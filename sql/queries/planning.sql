@@ -222,8 +222,8 @@ SELECT pg_advisory_xact_lock(hashtext('settle'), hashtext(:partition_key));
 DELETE FROM day_marks WHERE partition_key = :partition_key;
 
 -- name: day_work^
--- Whether a crawl day has a video or clip on its way, and whether one of them need not wait.
-WITH pending AS (
+-- Whether a crawl day has a video or clip on its way, and whether one of them need not wait: both end at the first.
+WITH pending AS NOT MATERIALIZED (
     SELECT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now()) AS waits
     FROM videos v JOIN v_videos p USING (video_id)
     WHERE v.partition_key = :partition_key AND p.status = 'pending'

@@ -66,12 +66,15 @@ class Report:
         name: As its file is called.
         packages: Distributions whose versions the numbers depend on; others can be given as ``versions``.
         versions: Name to version of what is not a distribution of this environment.
+        numbers: What was measured up to now.
+        folder: Where the files go: of the home at the beginning, for a benchmark may set up homes of its own.
     """
 
     name: str
     packages: Sequence[str] = ()
     versions: dict[str, str] = field(default_factory=dict)
     numbers: list[Number] = field(default_factory=list)
+    folder: Path = field(default_factory=lambda: settings().home / "benchmarks")
 
     def add(
         self,
@@ -99,11 +102,10 @@ class Report:
         Returns:
             1 if a goal is missed or a ratio is worse than recorded, else 0: the exit status.
         """
-        folder = settings().home / "benchmarks"
-        folder.mkdir(parents=True, exist_ok=True)
-        result = folder / f"{self.name}.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        result = self.folder / f"{self.name}.json"
         result.write_text(json.dumps(self.document(), indent=1) + "\n")
-        picture = folder / f"{self.name}.png"
+        picture = self.folder / f"{self.name}.png"
         _plot(self, picture, axis, logarithmic)
         print(f"\n{machine()}")
         print(", ".join(f"{name} {number}" for name, number in self._versions().items()))
@@ -166,7 +168,8 @@ def record(document: Mapping[str, Any]) -> None:
 
 def key(number: Number) -> str:
     """Return a number's name with what it was measured at."""
-    return " ".join([number.name, *(f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in number.at.items())])
+    where = (f"{name}={value:,}" if isinstance(value, int) else f"{name}={value}" for name, value in number.at.items())
+    return " ".join([number.name, *where])
 
 
 def _line(number: Number) -> str:
