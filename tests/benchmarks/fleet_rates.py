@@ -14,7 +14,10 @@ import os
 import sys
 from pathlib import Path
 
+from report import Report, machine
+
 from humannet_ops.catalog import migrations
+from humannet_ops.fleet import rates
 from humannet_ops.local import postgres
 from humannet_ops.settings import settings
 from humannet_ops.stages import execution, registry
@@ -64,7 +67,22 @@ def _go() -> None:
 
 
 def _report(save: Path | None) -> int:
-    return 0
+    measured = rates.measure(machine())
+    report = Report("fleet_rates")
+    report.add("video at the head of the funnel", [measured.hours * 3600], "s")
+    report.add("mean length of a video", [measured.video_s], "s")
+    for rate in measured.stages:
+        report.add("work", [rate.work_s], "s/h", at={"stage": rate.stage})
+        report.add("overhead", [rate.overhead_s], "s/shard", at={"stage": rate.stage})
+    for table in measured.tables:
+        report.add("rows", [table.rows], "/h", at={"table": table.table})
+        report.add("row with indexes", [table.bytes_per_row], "bytes", at={"table": table.table})
+    report.add("stored", [sum(entry.bytes for entry in measured.objects) / 1e9], "GB/h")
+    report.add("objects", [sum(entry.objects for entry in measured.objects)], "/h")
+    if save:
+        rates.save(measured, save)
+        print(f"Rates: {save}")
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,182 @@
+"""A fleet on a clock: crawl days go through the legs, task by task, and see whether the arithmetic was right.
+
+Modelled as the platform does it: a leg takes so many crawl days at once and the next leg follows; a stage is planned
+when those that it needs are through with all their shards of that day; each task instance takes its turn at the
+scheduler and a slot of its queue; recording takes its turn at the catalog, and storing at the store. Not modelled:
+failures, the politeness of hosts, and that planning has its own pool.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from humannet_ops.fleet.arithmetic import TASKS_BESIDE, Plan, StageDemand
+
+if TYPE_CHECKING:
+    import simpy
+
+    Steps = Generator[simpy.Event, Any, None]
+
+# Groups of a stage's shards in a day, and crawl days, that are followed one by one; more are scaled. Together they keep
+# a million hours within seconds of computing.
+GROUPS = 48
+DAYS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What the clock showed.
+
+    Attributes:
+        makespan_s: Seconds from the first crawl day's start to the last one's end.
+        expected_s: The same by the arithmetic: the time that its slots are busy, or that the fullest wall takes.
+        days: Crawl days that were followed; the others came at the pace of the second half of these.
+        group: The most shards that were followed as one.
+        waited_s: Mean seconds that a task instance waited for the scheduler.
+    """
+
+    makespan_s: float
+    expected_s: float
+    days: int
+    group: int
+    waited_s: float
+
+    @property
+    def ratio(self) -> float:
+        """The clock's time over the arithmetic's."""
+        return self.makespan_s / self.expected_s
+
+
+def simulate(plan: Plan, limits: Mapping[str, float], slots: Mapping[str, int] | None = None) -> Simulated:
+    """Let a plan's crawl days, all there from the start, go through its fleet.
+
+    Args:
+        plan: The fleet and its work.
+        limits: Those that the plan was made with, or others.
+        slots: Of each queue; by default the plan's.
+    """
+    pools = {pool.queue: pool.slots for pool in plan.pools} | dict(slots or {})
+    fleet = _Fleet.of(plan, limits, pools)
+    fleet.clock.run()
+    ends = fleet.ends
+    followed = len(ends)
+    makespan = ends[-1]
+    if followed < plan.crawl_days:
+        half = followed // 2
+        pace = (ends[-1] - ends[half - 1]) / (followed - half)
+        makespan += (plan.crawl_days - followed) * pace
+    busy = plan.order.deadline_s * limits["utilisation"] if slots is None else _busy_s(plan, pools)
+    walls = [wall.deadline_s for wall in plan.walls if wall.deadline_s is not None]
+    return Simulated(
+        makespan_s=makespan,
+        expected_s=max([busy, *walls]),
+        days=followed,
+        group=max(math.ceil(stage.shards / GROUPS) for stage in plan.stages),
+        waited_s=fleet.waited_s / max(1.0, fleet.scheduled),
+    )
+
+
+def _busy_s(plan: Plan, pools: Mapping[str, int]) -> float:
+    return max(sum(s.work_s for s in plan.stages if s.queue == queue) / count for queue, count in pools.items())
+
+
+@dataclass(slots=True)
+class _Fleet:
+    """The clock, everything that tasks take turns at, and what was noted on the way."""
+
+    clock: simpy.Environment
+    plan: Plan
+    limits: Mapping[str, float]
+    pools: dict[str, simpy.Container]
+    sizes: Mapping[str, int]
+    scheduler: simpy.Resource
+    catalog: simpy.Resource
+    store: simpy.Resource
+    ends: list[float] = field(default_factory=list)
+    waited_s: float = 0.0
+    scheduled: float = 0.0
+
+    @classmethod
+    def of(cls, plan: Plan, limits: Mapping[str, float], sizes: Mapping[str, int]) -> _Fleet:
+        """Build it and start every leg."""
+        import simpy
+
+        clock = simpy.Environment()
+        fleet = cls(
+            clock, plan, limits, {queue: simpy.Container(clock, count, init=count) for queue, count in sizes.items()},
+            sizes, simpy.Resource(clock), simpy.Resource(clock), simpy.Resource(clock),
+        )  # fmt: skip
+        legs = list(dict.fromkeys(stage.leg for stage in plan.stages))
+        days = min(plan.crawl_days, DAYS)
+        arrived = simpy.Store(clock)
+        arrived.items.extend(range(days))
+        for leg in legs:
+            through = simpy.Store(clock)
+            for _ in range(max(1, int(limits["days_at_once"]))):
+                clock.process(fleet.leg(leg, arrived, through, last=leg == legs[-1]))
+            arrived = through
+        return fleet
+
+    def leg(self, leg: str, arrived: simpy.Store, through: simpy.Store, *, last: bool) -> Steps:
+        """Take one crawl day after the other, for ever: the clock stops when nothing happens any more."""
+        stages = [stage for stage in self.plan.stages if stage.leg == leg]
+        while True:
+            day = yield arrived.get()
+            yield from self.turn(1)
+            running: dict[str, simpy.Event] = {}
+            for stage in stages:
+                running[stage.stage] = self.clock.process(self.stage(stage, [running[n] for n in stage.needs]))
+            yield self.clock.all_of(list(running.values()))
+            yield from self.turn(TASKS_BESIDE - 1)
+            if last:
+                self.ends.append(self.clock.now)
+            yield through.put(day)
+
+    def stage(self, stage: StageDemand, needs: list[simpy.Event]) -> Steps:
+        """Plan when everything before is through, then run all shards."""
+        yield self.clock.all_of(needs)
+        yield from self.turn(1)
+        yield self.clock.timeout(self.limits["task_start_s"])
+        size = math.ceil(stage.shards / GROUPS)
+        groups = [size] * (stage.shards // size)
+        if rest := stage.shards % size:
+            groups.append(rest)
+        yield self.clock.all_of([self.clock.process(self.shards(stage, count)) for count in groups])
+
+    def shards(self, stage: StageDemand, count: int) -> Steps:
+        """Run some shards of a stage, side by side as far as they may take a part of the slots, else one by one."""
+        yield from self.turn(count)
+        # a group never asks for so much that the rest of the pool would have to stand still for it
+        taken = min(count, max(1, self.sizes[stage.queue] // GROUPS))
+        share = count / stage.shards
+        yield self.pools[stage.queue].get(taken)
+        yield self.clock.timeout(stage.shard_s * count / taken)
+        yield from self.use(self.store, share * self.request_s(stage))
+        yield from self.use(self.catalog, share * stage.outcomes / self.limits["catalog_outcomes_per_s"])
+        yield self.pools[stage.queue].put(taken)
+
+    def request_s(self, stage: StageDemand) -> float:
+        """Return the seconds in which the store takes one day's requests of a stage; PUTs and GETs go side by side."""
+        prefixes = self.limits["store_prefixes"]
+        return max(
+            stage.puts / self.limits["store_puts_per_s"] / prefixes,
+            stage.gets / self.limits["store_gets_per_s"] / prefixes,
+        )
+
+    def turn(self, tasks: int) -> Steps:
+        """Wait until the scheduler has sent so many task instances."""
+        since = self.clock.now
+        with self.scheduler.request() as asked:
+            yield asked
+            self.waited_s += tasks * (self.clock.now - since)
+            self.scheduled += tasks
+            yield self.clock.timeout(tasks / self.limits["scheduler_tasks_per_s"])
+
+    def use(self, server: simpy.Resource, seconds: float) -> Steps:
+        """Wait for a server and keep it busy."""
+        with server.request() as asked:
+            yield asked
+            yield self.clock.timeout(seconds)
