@@ -18,6 +18,8 @@ TASKS_BESIDE = 3
 TASKS_A_CRAWL_DAY = 1
 # remove_objects every ten minutes; revisit_partitions (find_due, plan, announce, verdict) every hour
 TASKS_A_DAY = 144 + 24 * 4
+# Fewer crawl days, and slots stand idle while the first and the last of them are alone on their way.
+FEWEST_CRAWL_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Order:
         hours: Of video at the head of the funnel.
         deadline_s: Seconds until all of it is through.
         crawl_days: Partitions that it comes in; None takes as many as keep shards at ``shard_seconds``, and at least
-            one a day.
+            ``FEWEST_CRAWL_DAYS``.
     """
 
     hours: float
@@ -156,6 +158,11 @@ class Plan:
         """Tasks that run at once."""
         return sum(pool.slots for pool in self.pools)
 
+    @property
+    def expected_s(self) -> float:
+        """Seconds in which all of it is through: until the deadline, or as long as the fullest wall makes it."""
+        return max([self.order.deadline_s, *(wall.deadline_s for wall in self.walls if wall.deadline_s is not None)])
+
 
 def plan(rates: Rates, order: Order, limits: Mapping[str, float], prices: Prices) -> Plan:
     """Reckon the fleet that an order takes.
@@ -170,7 +177,7 @@ def plan(rates: Rates, order: Order, limits: Mapping[str, float], prices: Prices
         LookupError: the prices know no worker of a queue that has work.
     """
     days = order.crawl_days or max(
-        math.ceil(order.deadline_s / DAY_S),
+        FEWEST_CRAWL_DAYS,
         math.ceil(order.hours * HOUR_S / (limits["shards_per_plan"] * limits["shard_seconds"])),
     )
     stages = tuple(_demand(rate, rates, order, days, limits) for rate in rates.stages)
@@ -263,18 +270,21 @@ def _tasks(stages: tuple[StageDemand, ...], days: int, deadline_s: float) -> flo
 
 
 def leg_s(stages: tuple[StageDemand, ...], leg: str, limits: Mapping[str, float]) -> float:
-    """Return the seconds that one crawl day takes in a leg if no task waits for a slot: its longest chain of stages.
+    """Return the seconds that one crawl day takes in a leg where no task waits for a slot: its longest chain of stages.
+
+    A stage takes its plan, then what the scheduler takes to send all shards, then the last of them.
 
     Args:
         stages: All of them, each after those it needs.
         leg: The DAG.
-        limits: Of which ``task_start_s`` is what a plan takes.
+        limits: ``task_start_s`` is what a plan takes.
     """
     ends: dict[str, float] = {}
     for stage in stages:
         if stage.leg == leg:
             before = max((ends[need] for need in stage.needs), default=0.0)
-            ends[stage.stage] = before + limits["task_start_s"] + stage.shard_s
+            sent_s = (1 + stage.shards) / limits["scheduler_tasks_per_s"]
+            ends[stage.stage] = before + limits["task_start_s"] + sent_s + stage.shard_s
     return max(ends.values(), default=0.0)
 
 
@@ -283,7 +293,8 @@ def _walls(
 ) -> tuple[Wall, ...]:
     longest = max(stages, key=lambda stage: stage.shard_s)
     # crawls of several sources run side by side; a leg has all sources
-    slowest = max((s.leg for s in stages if s.leg != CRAWL), key=lambda leg: leg_s(stages, leg, limits), default=CRAWL)
+    durations = {s.leg: leg_s(stages, s.leg, limits) for s in stages}
+    slowest = max((leg for leg in durations if leg != CRAWL), key=lambda leg: durations[leg], default=CRAWL)
     prefixes = limits["store_prefixes"]
     found = [
         _paced(
@@ -303,8 +314,8 @@ def _walls(
             "more prefixes: keys begin with a kind and two digits of a sha256, so the store can split them evenly",
         ),
         _paced(
-            f"one crawl day at a time in {slowest}", days * leg_s(stages, slowest, limits), limits["days_at_once"],
-            "crawl days at once", order, "more crawl days of a leg at once (max_active_runs), or faster stages",
+            f"runs of {slowest}", days * durations[slowest], limits["days_at_once"], "crawl days at once", order,
+            "more crawl days of a leg at once (max_active_runs)",
         ),
         Wall(
             f"the longest task, {longest.stage}", longest.shard_s, limits["shard_timeout_s"], "s",

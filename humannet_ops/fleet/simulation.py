@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.fleet.arithmetic import TASKS_BESIDE, Plan, StageDemand
@@ -32,8 +32,9 @@ class Simulated:
 
     Attributes:
         makespan_s: Seconds from the first crawl day's start to the last one's end.
-        expected_s: The same by the arithmetic: the time that its slots are busy, or that the fullest wall takes.
-        days: Crawl days that were followed; the others came at the pace of the second half of these.
+        expected_s: The same by the arithmetic.
+        days: Crawl days that were followed; where there are more, the others are added at the pace that the second
+            half of these added.
         group: The most shards that were followed as one.
         waited_s: Mean seconds that a task instance waited for the scheduler.
     """
@@ -56,31 +57,23 @@ def simulate(plan: Plan, limits: Mapping[str, float], slots: Mapping[str, int] |
     Args:
         plan: The fleet and its work.
         limits: Those that the plan was made with, or others.
-        slots: Of each queue; by default the plan's.
+        slots: Of queues that have others than the plan's.
     """
     pools = {pool.queue: pool.slots for pool in plan.pools} | dict(slots or {})
-    fleet = _Fleet.of(plan, limits, pools)
-    fleet.clock.run()
-    ends = fleet.ends
-    followed = len(ends)
-    makespan = ends[-1]
-    if followed < plan.crawl_days:
-        half = followed // 2
-        pace = (ends[-1] - ends[half - 1]) / (followed - half)
-        makespan += (plan.crawl_days - followed) * pace
-    busy = plan.order.deadline_s * limits["utilisation"] if slots is None else _busy_s(plan, pools)
-    walls = [wall.deadline_s for wall in plan.walls if wall.deadline_s is not None]
+    days = min(plan.crawl_days, DAYS)
+    fleet = _Fleet.run(plan, limits, pools, days)
+    makespan_s = fleet.clock.now
+    if more := plan.crawl_days - days:
+        # both begin and end with idle slots, so that their difference does not
+        half = days // 2
+        makespan_s += more * (makespan_s - _Fleet.run(plan, limits, pools, half).clock.now) / (days - half)
     return Simulated(
-        makespan_s=makespan,
-        expected_s=max([busy, *walls]),
-        days=followed,
+        makespan_s=makespan_s,
+        expected_s=plan.expected_s,
+        days=days,
         group=max(math.ceil(stage.shards / GROUPS) for stage in plan.stages),
-        waited_s=fleet.waited_s / max(1.0, fleet.scheduled),
+        waited_s=fleet.waited_s / fleet.scheduled,
     )
-
-
-def _busy_s(plan: Plan, pools: Mapping[str, int]) -> float:
-    return max(sum(s.work_s for s in plan.stages if s.queue == queue) / count for queue, count in pools.items())
 
 
 @dataclass(slots=True)
@@ -95,13 +88,12 @@ class _Fleet:
     scheduler: simpy.Resource
     catalog: simpy.Resource
     store: simpy.Resource
-    ends: list[float] = field(default_factory=list)
     waited_s: float = 0.0
     scheduled: float = 0.0
 
     @classmethod
-    def of(cls, plan: Plan, limits: Mapping[str, float], sizes: Mapping[str, int]) -> _Fleet:
-        """Build it and start every leg."""
+    def run(cls, plan: Plan, limits: Mapping[str, float], sizes: Mapping[str, int], days: int) -> _Fleet:
+        """Build it, and let so many crawl days go through all legs."""
         import simpy
 
         clock = simpy.Environment()
@@ -110,17 +102,17 @@ class _Fleet:
             sizes, simpy.Resource(clock), simpy.Resource(clock), simpy.Resource(clock),
         )  # fmt: skip
         legs = list(dict.fromkeys(stage.leg for stage in plan.stages))
-        days = min(plan.crawl_days, DAYS)
         arrived = simpy.Store(clock)
         arrived.items.extend(range(days))
         for leg in legs:
             through = simpy.Store(clock)
             for _ in range(max(1, int(limits["days_at_once"]))):
-                clock.process(fleet.leg(leg, arrived, through, last=leg == legs[-1]))
+                clock.process(fleet.leg(leg, arrived, through))
             arrived = through
+        clock.run()
         return fleet
 
-    def leg(self, leg: str, arrived: simpy.Store, through: simpy.Store, *, last: bool) -> Steps:
+    def leg(self, leg: str, arrived: simpy.Store, through: simpy.Store) -> Steps:
         """Take one crawl day after the other, for ever: the clock stops when nothing happens any more."""
         stages = [stage for stage in self.plan.stages if stage.leg == leg]
         while True:
@@ -131,8 +123,6 @@ class _Fleet:
                 running[stage.stage] = self.clock.process(self.stage(stage, [running[n] for n in stage.needs]))
             yield self.clock.all_of(list(running.values()))
             yield from self.turn(TASKS_BESIDE - 1)
-            if last:
-                self.ends.append(self.clock.now)
             yield through.put(day)
 
     def stage(self, stage: StageDemand, needs: list[simpy.Event]) -> Steps:
