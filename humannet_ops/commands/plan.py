@@ -75,14 +75,14 @@ def plan(
         found = measured.load(rates) if rates else measured.measure(_machine())
         if save_rates:
             measured.save(found, save_rates)
-        if video_seconds is not None:
-            found = found.with_videos_of(video_seconds)
-        made = arithmetic.plan(found, order, bounds, paid)
+        reckoned = found if video_seconds is None else found.with_videos_of(video_seconds)
+        made = arithmetic.plan(reckoned, order, bounds, paid)
         tried = simulation.simulate(made, bounds) if simulate else None
         if as_json:
             _print_json(made, tried, bounds, paid)
         else:
-            _print(made, tried, found, bounds, paid)
+            _print_rates(found, bounds, video_seconds)
+            _print(made, tried, paid)
 
 
 def _seconds(written: str) -> float:
@@ -129,8 +129,7 @@ def _print_json(made: Plan, tried: Simulated | None, bounds: dict[str, float], p
     print(json.dumps(document, indent=1))
 
 
-def _print(made: Plan, tried: Simulated | None, found: Rates, bounds: dict[str, float], paid: Prices) -> None:
-    _print_rates(found, bounds)
+def _print(made: Plan, tried: Simulated | None, paid: Prices) -> None:
     _table(
         "Stages",
         ("stage", "queue", "seconds an hour of video", "shards a crawl day", "minutes a shard", "slots"),
@@ -183,11 +182,13 @@ def _print(made: Plan, tried: Simulated | None, found: Rates, bounds: dict[str, 
         _say(_clock(made, tried))
 
 
-def _print_rates(found: Rates, bounds: dict[str, float]) -> None:
+def _print_rates(found: Rates, bounds: dict[str, float], video_seconds: float | None) -> None:
     _say(
-        f"Rates: {found.hours * 3600:,.0f} s of video, {found.videos:,} videos of {found.video_s:,.0f} s, measured on "
+        f"Rates: {found.hours * 3600:,.0f} s of video, {found.videos:,.0f} videos of {found.video_s:,.0f} s, measured on "
         f"{found.measured_on}, {found.machine}.",
     )
+    if video_seconds is not None:
+        _say(f"Reckoned with videos of {video_seconds:,.0f} s: as much work an hour, other counts of rows and fetches.")
     _say(
         f"ASSUMPTION: a GPU slot is {bounds['gpu_speedup']:g} times as fast as what was measured (--gpu-speedup).",
         style="yellow",
@@ -206,11 +207,14 @@ def _verdict(made: Plan) -> str:
         where = f"at {wall.hours:,.0f} hours by this deadline"
         if wall.deadline_s is not None:
             where += f", or with these hours in {_spoken(wall.deadline_s)}"
-        return f"No wall is met. The first is {wall.name}, {wall.utilisation:.0%} used: {where}. It passes with {wall.passes}."
+        return (
+            f"No wall is met. The first is {wall.name}, {wall.utilisation:.0%} used: {where}. "
+            f"It passes with {wall.passes}."
+        )
     over = [other.name for other in made.walls[1:] if other.utilisation > 1]
     behind = f" Behind it: {', '.join(over)}." if over else ""
     return (
-        f"This cannot be done so: the first wall is {wall.name}, {wall.utilisation:.0%} of what it takes, met at "
+        f"This cannot be done so: the first wall is {wall.name}, {wall.utilisation:.0%} of its limit, met at "
         f"{wall.hours:,.0f} hours. It passes with {wall.passes}.{behind}"
     )
 
@@ -220,7 +224,7 @@ def _settings(made: Plan) -> list[str]:
     said = []
     if made.slots > _PARALLELISM:
         said.append(
-            f"Set PARALLELISM={made.slots:,} or more (infra/cluster.env has {_PARALLELISM}), and the pools to the slots."
+            f"Set PARALLELISM={made.slots} or more (infra/cluster.env has {_PARALLELISM}), and the pools to the slots."
         )
     if made.slots > _CONNECTIONS:
         said.append(

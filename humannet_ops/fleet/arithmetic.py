@@ -314,7 +314,7 @@ def _walls(
             "more prefixes: keys begin with a kind and two digits of a sha256, so the store can split them evenly",
         ),
         _paced(
-            f"runs of {slowest}", days * durations[slowest], limits["days_at_once"], "crawl days at once", order,
+            f"crawl days in {slowest}", days * durations[slowest], limits["days_at_once"], "crawl days at once", order,
             "more crawl days of a leg at once (max_active_runs)",
         ),
         Wall(

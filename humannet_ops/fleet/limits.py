@@ -53,14 +53,17 @@ LIMITS = {
         Limit("store_gets_per_s", 5500.0, "GET and HEAD/s a prefix", "Amazon S3 User Guide, 'Optimizing performance'"),
         Limit(
             "store_prefixes", 1.0, "prefixes",
-            "the worst case: S3 has not split the bucket yet. Keys begin with a kind and two hex digits of the content's "
-            "sha256 (humannet_ops/storage.py), so it may split each kind into 256 even parts",
+            "the worst case: S3 has not split the bucket yet. Keys begin with a kind and two hex digits of the "
+            "content's sha256 (humannet_ops/storage.py), so it may split each kind into 256 even parts",
         ),
-        Limit("shards_per_plan", 999.0, "shards", "sql/queries/planning.sql; Airflow refuses to map more than 1,024"),
+        Limit("shards_per_plan", 999.0, "shards", "sql/queries/planning.sql; Airflow maps 1,024 at most"),
         Limit("shard_seconds", 1800.0, "s of video", "HUMANNET_SHARD_SECONDS (humannet_ops/settings.py)"),
         Limit("shard_timeout_s", 43200.0, "s", "SHARD_TIMEOUT (humannet_ops/orchestration/factories.py)"),
         Limit("days_at_once", 1.0, "crawl days", "max_active_runs of a leg (humannet_ops/orchestration/factories.py)"),
-        Limit("utilisation", 0.85, "share", "an assumption: what slots can be kept busy with retries, restarts and tails"),
+        Limit(
+            "utilisation", 0.85, "share",
+            "an assumption: what slots can be kept busy with retries, restarts and tails",
+        ),
         Limit(
             "gpu_speedup", 10.0, "times",
             "an ASSUMPTION, measured on no GPU: how much faster a GPU slot does what a CPU slot of two threads was "

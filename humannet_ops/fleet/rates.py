@@ -84,7 +84,7 @@ class Rates:
     machine: str
     measured_on: str
     hours: float
-    videos: int
+    videos: float
     missing: tuple[str, ...]
     stages: tuple[StageRate, ...]
     objects: tuple[ObjectRate, ...]
@@ -116,7 +116,7 @@ class Rates:
         fetched = self.stages[0].stage
         return replace(
             self,
-            videos=round(self.videos * share),
+            videos=self.videos * share,
             stages=tuple(
                 replace(
                     rate,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.fleet.arithmetic import TASKS_BESIDE, Plan, StageDemand
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # a million hours within seconds of computing.
 GROUPS = 48
 DAYS = 48
+# Half of the followed days must be more than are on their way at once.
+DAYS_PER_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def simulate(plan: Plan, limits: Mapping[str, float], slots: Mapping[str, int] |
         slots: Of queues that have others than the plan's.
     """
     pools = {pool.queue: pool.slots for pool in plan.pools} | dict(slots or {})
-    days = min(plan.crawl_days, DAYS)
+    days = min(plan.crawl_days, max(DAYS, DAYS_PER_AT_ONCE * int(limits["days_at_once"])))
     fleet = _Fleet.run(plan, limits, pools, days)
     makespan_s = fleet.clock.now
     if more := plan.crawl_days - days:
@@ -77,6 +79,18 @@ def simulate(plan: Plan, limits: Mapping[str, float], slots: Mapping[str, int] |
 
 
 @dataclass(slots=True)
+class _Server:
+    """Serves one after the other, in the order of asking: the scheduler, the catalog, the store."""
+
+    free_at: float = 0.0
+
+    def waits(self, now: float, seconds: float) -> float:
+        """Return the seconds from now until something that takes ``seconds`` is served, and be busy with it."""
+        self.free_at = max(now, self.free_at) + seconds
+        return self.free_at - now
+
+
+@dataclass(slots=True)
 class _Fleet:
     """The clock, everything that tasks take turns at, and what was noted on the way."""
 
@@ -85,9 +99,9 @@ class _Fleet:
     limits: Mapping[str, float]
     pools: dict[str, simpy.Container]
     sizes: Mapping[str, int]
-    scheduler: simpy.Resource
-    catalog: simpy.Resource
-    store: simpy.Resource
+    scheduler: _Server = field(default_factory=_Server)
+    catalog: _Server = field(default_factory=_Server)
+    store: _Server = field(default_factory=_Server)
     waited_s: float = 0.0
     scheduled: float = 0.0
 
@@ -97,14 +111,11 @@ class _Fleet:
         import simpy
 
         clock = simpy.Environment()
-        fleet = cls(
-            clock, plan, limits, {queue: simpy.Container(clock, count, init=count) for queue, count in sizes.items()},
-            sizes, simpy.Resource(clock), simpy.Resource(clock), simpy.Resource(clock),
-        )  # fmt: skip
-        legs = list(dict.fromkeys(stage.leg for stage in plan.stages))
+        pools = {queue: simpy.Container(clock, count, init=count) for queue, count in sizes.items()}
+        fleet = cls(clock, plan, limits, pools, sizes)
         arrived = simpy.Store(clock)
         arrived.items.extend(range(days))
-        for leg in legs:
+        for leg in dict.fromkeys(stage.leg for stage in plan.stages):
             through = simpy.Store(clock)
             for _ in range(max(1, int(limits["days_at_once"]))):
                 clock.process(fleet.leg(leg, arrived, through))
@@ -117,18 +128,18 @@ class _Fleet:
         stages = [stage for stage in self.plan.stages if stage.leg == leg]
         while True:
             day = yield arrived.get()
-            yield from self.turn(1)
+            yield self.turn(1)
             running: dict[str, simpy.Event] = {}
             for stage in stages:
                 running[stage.stage] = self.clock.process(self.stage(stage, [running[n] for n in stage.needs]))
             yield self.clock.all_of(list(running.values()))
-            yield from self.turn(TASKS_BESIDE - 1)
+            yield self.turn(TASKS_BESIDE - 1)
             yield through.put(day)
 
     def stage(self, stage: StageDemand, needs: list[simpy.Event]) -> Steps:
         """Plan when everything before is through, then run all shards."""
         yield self.clock.all_of(needs)
-        yield from self.turn(1)
+        yield self.turn(1)
         yield self.clock.timeout(self.limits["task_start_s"])
         size = math.ceil(stage.shards / GROUPS)
         groups = [size] * (stage.shards // size)
@@ -137,15 +148,19 @@ class _Fleet:
         yield self.clock.all_of([self.clock.process(self.shards(stage, count)) for count in groups])
 
     def shards(self, stage: StageDemand, count: int) -> Steps:
-        """Run some shards of a stage, side by side as far as they may take a part of the slots, else one by one."""
-        yield from self.turn(count)
-        # a group never asks for so much that the rest of the pool would have to stand still for it
+        """Run some shards of a stage, side by side as far as they take a small part of the slots, else one by one."""
+        yield self.turn(count)
         taken = min(count, max(1, self.sizes[stage.queue] // GROUPS))
-        share = count / stage.shards
         yield self.pools[stage.queue].get(taken)
-        yield self.clock.timeout(stage.shard_s * count / taken)
-        yield from self.use(self.store, share * self.request_s(stage))
-        yield from self.use(self.catalog, share * stage.outcomes / self.limits["catalog_outcomes_per_s"])
+        # a shard reads, stores and records while it works; it ends when the slowest of these has
+        now, share = self.clock.now, count / stage.shards
+        yield self.clock.timeout(
+            max(
+                stage.shard_s * count / taken,
+                self.store.waits(now, share * self.request_s(stage)),
+                self.catalog.waits(now, share * stage.outcomes / self.limits["catalog_outcomes_per_s"]),
+            )
+        )
         yield self.pools[stage.queue].put(taken)
 
     def request_s(self, stage: StageDemand) -> float:
@@ -156,17 +171,10 @@ class _Fleet:
             stage.gets / self.limits["store_gets_per_s"] / prefixes,
         )
 
-    def turn(self, tasks: int) -> Steps:
-        """Wait until the scheduler has sent so many task instances."""
-        since = self.clock.now
-        with self.scheduler.request() as asked:
-            yield asked
-            self.waited_s += tasks * (self.clock.now - since)
-            self.scheduled += tasks
-            yield self.clock.timeout(tasks / self.limits["scheduler_tasks_per_s"])
-
-    def use(self, server: simpy.Resource, seconds: float) -> Steps:
-        """Wait for a server and keep it busy."""
-        with server.request() as asked:
-            yield asked
-            yield self.clock.timeout(seconds)
+    def turn(self, tasks: int) -> simpy.Event:
+        """Return what happens when the scheduler has sent so many task instances."""
+        sent_s = tasks / self.limits["scheduler_tasks_per_s"]
+        waited_s = self.scheduler.waits(self.clock.now, sent_s)
+        self.waited_s += tasks * (waited_s - sent_s)
+        self.scheduled += tasks
+        return self.clock.timeout(waited_s)
