@@ -184,11 +184,11 @@ def _print(made: Plan, tried: Simulated | None, paid: Prices) -> None:
 
 def _print_rates(found: Rates, bounds: dict[str, float], video_seconds: float | None) -> None:
     _say(
-        f"Rates: {found.hours * 3600:,.0f} s of video, {found.videos:,.0f} videos of {found.video_s:,.0f} s, measured on "
-        f"{found.measured_on}, {found.machine}.",
+        f"Rates: {found.hours * 3600:,.0f} s of video, {found.videos:,.0f} videos of {found.video_s:,.0f} s, "
+        f"measured on {found.measured_on}, {found.machine}."
     )
     if video_seconds is not None:
-        _say(f"Reckoned with videos of {video_seconds:,.0f} s: as much work an hour, other counts of rows and fetches.")
+        _say(f"Reckoned with videos of {video_seconds:,.0f} s: as much work an hour, other numbers of rows.")
     _say(
         f"ASSUMPTION: a GPU slot is {bounds['gpu_speedup']:g} times as fast as what was measured (--gpu-speedup).",
         style="yellow",
@@ -224,7 +224,7 @@ def _settings(made: Plan) -> list[str]:
     said = []
     if made.slots > _PARALLELISM:
         said.append(
-            f"Set PARALLELISM={made.slots} or more (infra/cluster.env has {_PARALLELISM}), and the pools to the slots."
+            f"Set PARALLELISM={made.slots} or more (infra/cluster.env: {_PARALLELISM}), and the pools to the slots."
         )
     if made.slots > _CONNECTIONS:
         said.append(

@@ -46,11 +46,11 @@ LIMITS = {
         ),
         Limit(
             "catalog_outcomes_per_s", 5000.0, "outcomes/s",
-            "the goal of set-based recording on two cores (tests/benchmarks/catalog_scale.py); claiming rows in batches "
-            "of 50 was measured at 33,000/s",
+            "the goal of set-based recording on two cores (tests/benchmarks/catalog_scale.py); claiming rows in "
+            "batches of 50 was measured at 33,000/s",
         ),
         Limit("store_puts_per_s", 3500.0, "PUT/s a prefix", "Amazon S3 User Guide, 'Optimizing performance'"),
-        Limit("store_gets_per_s", 5500.0, "GET and HEAD/s a prefix", "Amazon S3 User Guide, 'Optimizing performance'"),
+        Limit("store_gets_per_s", 5500.0, "GET and HEAD/s a prefix", "as above"),
         Limit(
             "store_prefixes", 1.0, "prefixes",
             "the worst case: S3 has not split the bucket yet. Keys begin with a kind and two hex digits of the "

@@ -49,9 +49,9 @@ ORDER BY ordinal, kind;
 
 -- name: fleet_tables
 -- Rows and bytes of each table that grows with the corpus, but for review_causes, which `reader` may not see: its
--- partitions, TOAST and indexes, by their main forks, which is pg_total_relation_size without the maps of free space. One
--- page of each file is left out: it is there in an empty table (an index's first page) or half full on average (a heap's
--- last), and a small catalog would count little else.
+-- partitions, TOAST and indexes, by their main forks, which is pg_total_relation_size without the maps of free space. Of
+-- each file, what it has in an empty table is left out (a page of an index, three of a BRIN index), and a page of a heap,
+-- whose last is half full on average: a small catalog would count little else.
 WITH counted (name, rows) AS (
     SELECT 'videos', count(*) FROM videos
     UNION ALL SELECT 'clips', count(*) FROM clips
@@ -78,9 +78,13 @@ WITH counted (name, rows) AS (
     SELECT name, relation FROM stored
     UNION SELECT name, i.indexrelid FROM stored JOIN pg_index i ON i.indrelid = relation
 )
-SELECT name, rows, sum(greatest(0, coalesce(pg_relation_size(relation), 0) - current_setting('block_size')::int))::float8
-       AS bytes
-FROM counted JOIN files USING (name)
-WHERE rows > 0
+SELECT name, rows,
+       sum(greatest(0, pg_relation_size(c.oid) - b.block * CASE a.amname WHEN 'brin' THEN 3 ELSE 1 END))::float8 AS bytes
+FROM counted
+JOIN files USING (name)
+JOIN pg_class c ON c.oid = relation
+LEFT JOIN pg_am a ON a.oid = c.relam
+CROSS JOIN (SELECT current_setting('block_size')::int AS block) b
+WHERE rows > 0 AND c.relkind IN ('r', 't', 'i')
 GROUP BY name, rows
 ORDER BY name;
