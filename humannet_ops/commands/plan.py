@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 # infra/cluster.env and docker-compose.yml, where nobody sets others
 _PARALLELISM, _CONNECTIONS = 256, 300
+# What to do about a fleet that is late on the clock, by whether the arithmetic thought that it would do.
+_CURES = {
+    False: "pass the first wall",
+    True: "a limit that is nearly full holds tasks up before it is met; pass the first wall, or add workers",
+}
 
 
 def plan(
@@ -241,10 +246,10 @@ def _clock(made: Plan, tried: Simulated) -> str:
     if tried.group > 1:
         scaled.append(f"up to {tried.group} shards as one")
     how = f" ({', '.join(scaled)})" if scaled else ""
-    late = "" if tried.makespan_s <= made.order.deadline_s else ", too late: see the walls, or add workers"
+    late = "" if tried.makespan_s <= made.order.deadline_s else f", too late: {_CURES[made.feasible]}"
     return (
-        f"On a clock with these limits it takes {_spoken(tried.makespan_s)}{late}; the arithmetic says "
-        f"{_spoken(tried.expected_s)} at most, ratio {tried.ratio:.2f}{how}."
+        f"On a clock with these limits it takes {_spoken(tried.makespan_s)}{late}. By the arithmetic it is "
+        f"{_spoken(tried.expected_s)} at {'most' if made.feasible else 'least'}, ratio {tried.ratio:.2f}{how}."
     )
 
 

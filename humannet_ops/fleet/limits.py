@@ -49,7 +49,10 @@ LIMITS = {
             "the goal of set-based recording on two cores (tests/benchmarks/catalog_scale.py); claiming rows in "
             "batches of 50 was measured at 33,000/s",
         ),
-        Limit("store_puts_per_s", 3500.0, "PUT/s a prefix", "Amazon S3 User Guide, 'Optimizing performance'"),
+        Limit(
+            "store_puts_per_s", 3500.0, "PUT/s a prefix",
+            "Amazon S3, https://repost.aws/knowledge-center/s3-object-key-naming-pattern",
+        ),
         Limit("store_gets_per_s", 5500.0, "GET and HEAD/s a prefix", "as above"),
         Limit(
             "store_prefixes", 1.0, "prefixes",
