@@ -148,14 +148,17 @@ def _print(made: Plan, tried: Simulated | None, paid: Prices) -> None:
         ("queue", "slots", "workers", "vCPUs", "GPUs"),
         [(p.queue, f"{p.slots:,}", f"{p.workers:,}", f"{p.vcpus:,.0f}", f"{p.gpus:,.0f}") for p in made.pools],
     )
-    days = made.order.deadline_s / _UNITS["d"]
+    days, rows = made.order.deadline_s / _UNITS["d"], sum(made.rows.values())
     _table(
         "Everything else",
         ("what", "how much"),
         [
             ("crawl days", f"{made.crawl_days:,}"),
             ("Airflow task instances a day", f"{made.tasks / days:,.0f}"),
-            ("catalog", f"{_bytes(made.database_bytes)}, {sum(made.rows.values()):,.0f} rows"),
+            (
+                "catalog",
+                f"{_bytes(made.database_bytes)}, {rows:,.0f} rows, {rows / made.order.deadline_s:,.0f} a second",
+            ),
             ("store", f"{_bytes(made.store_bytes)}, {made.objects:,.0f} objects"),
             ("store requests", f"{made.puts:,.0f} PUT, at most {made.gets:,.0f} GET and HEAD"),
             *((f"money: {name}", f"{cost:,.0f} {paid.currency}") for name, cost in made.costs.items()),

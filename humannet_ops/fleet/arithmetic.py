@@ -216,8 +216,6 @@ def _demand(rate: StageRate, rates: Rates, order: Order, days: int, limits: Mapp
     # models are loaded and lists read at the same pace, whatever computes
     shard_s = rate.work_s * hours / speed / shards + rate.overhead_s + limits["task_start_s"]
     work_s = shard_s * shards * days
-    read = sum(entry.objects for entry in rates.objects if entry.stage in rate.reads)
-    of_read = sum(other.subjects for other in rates.stages if other.stage in rate.reads)
     puts = hours * sum(entry.objects for entry in rates.objects if entry.stage == rate.stage)
     return StageDemand(
         stage=rate.stage,
@@ -231,8 +229,14 @@ def _demand(rate: StageRate, rates: Rates, order: Order, days: int, limits: Mapp
         outcomes=rate.subjects * hours,
         puts=puts,
         # every object of what it reads, for every subject; and one HEAD before each PUT
-        gets=rate.worked * hours * (read / of_read if of_read else 0.0) * len(rate.reads) + puts,
+        gets=rate.worked * hours * sum(_objects_each(rates, name) for name in rate.reads) + puts,
     )
+
+
+def _objects_each(rates: Rates, stage: str) -> float:
+    """Return the objects that a stage stores of one subject."""
+    subjects = sum(rate.subjects for rate in rates.stages if rate.stage == stage)
+    return sum(entry.objects for entry in rates.objects if entry.stage == stage) / subjects if subjects else 0.0
 
 
 def _rows(rates: Rates, stages: tuple[StageDemand, ...], hours: float, days: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 Modelled as the platform does it: a leg takes so many crawl days at once and the next leg follows; a stage is planned
 when those that it needs are through with all their shards of that day; each task instance takes its turn at the
 scheduler and a slot of its queue; recording takes its turn at the catalog, and storing at the store. Not modelled:
-failures, the politeness of hosts, and that planning has its own pool.
+failures, the politeness of hosts, weights (who asks first is first served), and that planning has its own pool.
 """
 
 from __future__ import annotations

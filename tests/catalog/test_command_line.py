@@ -361,7 +361,8 @@ def test_cells_are_rounded_and_markup_is_text(terminal: Callable[..., list[str]]
 
 
 @pytest.mark.parametrize("command", ["", "status", "sql", "lineage", "explain", "retry", "migrate", "doctor",
-    "stage list", "stage run", "models list", "models install", "local run", "local up", "local airflow"])  # fmt: skip
+    "stage list", "stage run", "models list", "models install", "local run", "local up", "local airflow",
+    "plan"])  # fmt: skip
 def test_help_has_examples_and_named_values(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     text = said(*command.split(), "--help")
