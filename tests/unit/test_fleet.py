@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from humannet_ops.cli import app
+from humannet_ops.commands import plan as command
 from humannet_ops.fleet import arithmetic, limits, rates, simulation
 from humannet_ops.fleet.arithmetic import Order, Plan
 from humannet_ops.fleet.limits import LIMITS, PRICES, Prices, Worker
@@ -188,6 +189,8 @@ def test_limits_are_those_of_the_platform() -> None:
     assert f"SHARD_TIMEOUT = timedelta(hours={LIMITS['shard_timeout_s'].value / 3600:.0f})" in factories
     assert f"max_active_runs={LIMITS['days_at_once'].value:.0f}," in factories
     assert all(limit.source and limit.unit for limit in LIMITS.values())
+    assert f"${{PARALLELISM:-{command._PARALLELISM}}}" in (REPOSITORY / "infra" / "cluster.env").read_text()
+    assert f"max_connections={command._CONNECTIONS}" in (REPOSITORY / "docker-compose.yml").read_text()
 
 
 # --- against a clock
