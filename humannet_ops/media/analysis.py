@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from humannet_ops.domain.outcome import Reason, SubjectError
@@ -88,15 +88,15 @@ def analyse(path: Path, scratch: Path, *, shot_detector: str, threads: int, time
         for frame in decode(path, report, sample_fps=DETECTION_FPS, threads=threads, timeout_s=timeout_s):
             times.append(frame.t_s)
             detector.feed(frame)
-            if frame.sample is not None:
-                sampled.add(frame.t_s, frame.index, frame.sample)
+            if (sample := frame.sample) is not None:
+                sampled.add(frame.t_s, frame.index, sample)
             if not (for_signal := signal_due.due(frame.t_s)) | (for_print := print_due.due(frame.t_s)):
                 continue
-            grey = cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2GRAY)
+            grey = frame.grey
             if for_print:
                 prints.feed(frame.t_s, grey)
             if for_signal:
-                rows.extend((frame.t_s, *astuple(picture.feed(grey)), *astuple(motion.feed(frame.t_s, grey))))
+                rows.extend((frame.t_s, *picture.feed(grey), *motion.feed(frame.t_s, grey)))
     if not report.frames:
         raise SubjectError(
             Reason.UNREADABLE, f"not one frame can be decoded ({report.faults[0] if report.faults else 'no packets'})."

@@ -1,6 +1,7 @@
 """The one decode pass: every displayed frame once, small for measuring, larger where detection will look.
 
-FFmpeg scales while it converts, so a frame of any size never becomes a full-size array.
+FFmpeg scales while it converts, so a frame of any size never becomes a full-size array; and a picture is made only
+when somebody asks for it, because most frames are only glanced at.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 ANALYSIS_SIDE = 256
 # Long side of the pictures that detectors see: the input sizes of the default models are 192 to 640.
 DETECTION_SIDE = 640
+# Long side of what tells whether two frames differ at all: 13 microseconds for a frame of any size.
+GLANCE_SIDE = 64
 # A header's duration and the last frame's end differ by up to a frame or two in whole files (under 0.1 s in all of the
 # corpus); pictures that end earlier than this before what the header promises are lost.
 _LOST_S = 0.5
@@ -35,19 +38,42 @@ _LOST_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One displayed frame.
+    """One displayed frame. Its pictures are made anew each time that they are asked for.
+
+    It holds a picture of the decoder's: keep only a few.
 
     Attributes:
         index: Counted from 0 in presentation order.
         t_s: Presentation time in seconds; the first frame is 0.
-        bgr: Upright, square pixels, uint8 (height, width, 3), long side ``ANALYSIS_SIDE`` at most.
-        sample: The same in RGB, long side ``DETECTION_SIDE`` at most, where this frame was asked for; else None.
+        is_wanted: Whether a sample is due here.
     """
 
     index: int
     t_s: float
-    bgr: np.ndarray
-    sample: np.ndarray | None
+    is_wanted: bool
+    _picture: VideoFrame
+    _displayed: tuple[int, int]
+    _scale: _Scaler
+
+    @property
+    def bgr(self) -> np.ndarray:
+        """Upright, square pixels, uint8 (height, width, 3), long side ``ANALYSIS_SIDE`` at most."""
+        return self._scale(self._picture, self._displayed, ANALYSIS_SIDE, "bgr24")
+
+    @property
+    def grey(self) -> np.ndarray:
+        """Brightness of ``bgr``, 0 to 255 whatever range the file uses: uint8 (height, width)."""
+        return self._scale(self._picture, self._displayed, ANALYSIS_SIDE, "gray")
+
+    @property
+    def sample(self) -> np.ndarray | None:
+        """As ``bgr``, long side ``DETECTION_SIDE`` at most, where one is due; else None."""
+        return self._scale(self._picture, self._displayed, DETECTION_SIDE, "bgr24") if self.is_wanted else None
+
+    @property
+    def glance(self) -> np.ndarray:
+        """Single pixels of ``grey``, not averages: uint8 (height, width), long side ``GLANCE_SIDE`` at most."""
+        return self._scale(self._picture, self._displayed, GLANCE_SIDE, "gray", "POINT")
 
 
 @dataclass(slots=True)
@@ -92,12 +118,9 @@ def decode(
                 )
             origin = picture.time if origin is None else origin
             t_s = next_time(picture.time, origin, t_s, step)
-            sample = None
-            size = displayed_size(picture, stream)
-            if t_s >= due - step / 2:
-                sample = scale(picture, size, DETECTION_SIDE, "rgb24")
+            if wanted := t_s >= due - step / 2:
                 due = (math.floor((t_s + step / 2) * sample_fps) + 1) / sample_fps
-            yield Frame(report.frames, t_s, scale(picture, size, ANALYSIS_SIDE, "bgr24"), sample)
+            yield Frame(report.frames, t_s, wanted, picture, displayed_size(picture, stream), scale)
             report.frames += 1
             report.end_s = t_s + step
         promised_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
@@ -114,12 +137,14 @@ def next_time(pts_s: float | None, origin: float | None, last: float, step: floa
 
 
 class _Scaler:
-    """Scales to upright, square-pixel arrays. One swscale context for each size is kept and used again."""
+    """Scales to upright, square-pixel arrays. One swscale context for each kind of picture is kept and used again."""
 
     def __init__(self) -> None:
-        self._reformatters: dict[str, VideoReformatter] = {}
+        self._reformatters: dict[tuple[int, str], VideoReformatter] = {}
 
-    def __call__(self, frame: VideoFrame, displayed: tuple[int, int], long_side: int, form: str) -> np.ndarray:
+    def __call__(
+        self, frame: VideoFrame, displayed: tuple[int, int], long_side: int, form: str, method: str = "AREA"
+    ) -> np.ndarray:
         import numpy as np
         from av.video.reformatter import VideoReformatter
 
@@ -127,7 +152,9 @@ class _Scaler:
         width, height = (max(2, round(side * shrink)) for side in displayed)
         if frame.rotation % 180:
             width, height = height, width
-        reformatter = self._reformatters.setdefault(form, VideoReformatter())
-        small = reformatter.reformat(frame, width, height, format=form, interpolation="AREA").to_ndarray()
+        if (reformatter := self._reformatters.get((long_side, form))) is None:
+            reformatter = self._reformatters[long_side, form] = VideoReformatter()
+        # waking a second thread costs more than a small picture
+        small = reformatter.reformat(frame, width, height, format=form, interpolation=method, threads=1).to_ndarray()
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(small, turns)) if turns else small

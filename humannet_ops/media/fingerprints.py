@@ -168,8 +168,10 @@ def find_bars(frames: np.ndarray) -> tuple[int, int, int, int]:
     Returns:
         top, bottom, left, right: the picture is ``frames[:, top:bottom, left:right]``.
     """
-    count, height, width = frames.shape
-    live = frames[frames.reshape(count, -1).std(axis=1) >= FLAT_LEVELS]
+    import cv2
+
+    height, width = frames.shape[1:]
+    live = frames[[float(cv2.meanStdDev(frame)[1][0, 0]) >= FLAT_LEVELS for frame in frames]]
     if not len(live):
         return 0, height, 0, width
     live = live[:: max(1, len(live) // 64)].astype(np.float32)
@@ -186,10 +188,13 @@ def _bar(frames: Floats) -> int:
     """Count the lines of a bar at the start of axis 1."""
     level = np.median(frames[:, 0], axis=1)
     drift = np.percentile(np.abs(level - np.median(level)), 95)
+    edge = (np.abs(frames[:, 0] - level[:, None]) <= _BAR_LEVELS).mean(axis=1)
+    if drift > _BAR_LEVELS or np.percentile(edge, 5) < _BAR_SHARE:
+        return 0  # most pictures have no bars: the other lines need no look
     near = np.abs(frames - level[:, None, None]) <= _BAR_LEVELS
     plain = np.percentile(near.mean(axis=2), 5, axis=0) >= _BAR_SHARE
     lines = int(np.argmin(plain))  # the first that is not plain
-    if drift > _BAR_LEVELS or plain.all() or lines == 0 or lines + 1 >= frames.shape[1]:
+    if plain.all() or lines + 1 >= frames.shape[1]:
         return 0
     # the line at the edge may be a blend of bar and picture: look one further
     step = np.median(np.abs(frames[:, lines + 1] - frames[:, lines - 1]), axis=1)

@@ -7,8 +7,7 @@ neither resolution nor frame rate matters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +21,7 @@ _GRID = 8
 _INLIER_PIXELS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
+class Motion(NamedTuple):
     """Motion between two samples.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,8 +12,7 @@ DARK_LUMA = 32
 BRIGHT_LUMA = 240
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """Measures of one sample.
 
     Attributes:
@@ -48,18 +46,25 @@ class PictureMeter:
             grey: uint8 (height, width).
         """
         import cv2
-        import numpy as np
 
         before, self._last = self._last, grey
         comparable = before is not None and before.shape == grey.shape
-        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-        histogram = np.bincount(grey.ravel(), minlength=256) / grey.size
-        detail = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+        mean, deviation = _mean_and_deviation(grey)
+        histogram = cv2.calcHist([grey], [0], None, [256], [0, 256])
+        # 16 bits hold the Laplacian of 8 exactly
+        _, detail = _mean_and_deviation(cv2.Laplacian(grey, cv2.CV_16S))
         return Picture(
             luma=mean,
             contrast=deviation,
-            dark_share=float(histogram[:DARK_LUMA].sum()),
-            bright_share=float(histogram[BRIGHT_LUMA + 1 :].sum()),
-            sharpness=detail / max(deviation**2, 1.0),
-            change=float(cv2.absdiff(before, grey).mean() / 255) if comparable else 1.0,
+            dark_share=float(histogram[:DARK_LUMA].sum()) / grey.size,
+            bright_share=float(histogram[BRIGHT_LUMA + 1 :].sum()) / grey.size,
+            sharpness=detail**2 / max(deviation**2, 1.0),
+            change=cv2.norm(before, grey, cv2.NORM_L1) / (255 * grey.size) if comparable else 1.0,
         )
+
+
+def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
+    import cv2
+
+    mean, deviation = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(deviation[0, 0])

@@ -47,11 +47,15 @@ class Writer:
         self._flush()
         self._file.close()
 
-    def add(self, t_s: float, frame: int, rgb: np.ndarray) -> None:
-        """Encode and keep one frame."""
+    def add(self, t_s: float, frame: int, bgr: np.ndarray) -> None:
+        """Encode and keep one frame, uint8 (height, width, 3).
+
+        Blue comes first because the encoder wants that: an array whose colours are turned round by a view takes it
+        three times as long.
+        """
         import cv2
 
-        done, jpeg = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         assert done
         self._rows.append({"t_s": t_s, "frame": frame, "jpeg": jpeg.tobytes()})
         if len(self._rows) == _GROUP:

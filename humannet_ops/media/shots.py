@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from humannet_ops.media.decode import Frame
 
 # PySceneDetect's default threshold of ContentDetector: mean change of hue, saturation and luma, of 255.
@@ -24,6 +27,11 @@ DOMINANCE_FRAMES = 5
 MIN_HASH = 0.3
 # Where nothing moved before and after, the change itself is proof: slides and screen recordings.
 STILL_RATIO = 20.0
+# A cut changes single pixels by this much of 255 on average (14 and more on the corpus), or by ``STILL_RATIO`` times as
+# much as the frame before: only around such frames are PySceneDetect's detectors asked, which cost as much as decoding
+# a small video.
+MIN_GLANCE = 12.0
+MIN_STILL_GLANCE = 2.0
 # Two cuts closer than this are one transition: a black frame between two shots, a flash frame.
 MIN_SHOT_S = 0.2
 
@@ -59,24 +67,54 @@ class PySceneDetectShots:
         from scenedetect.detectors import ContentDetector, HashDetector
 
         self._content, self._hash = ContentDetector(), HashDetector()
+        # of every frame; 0 where the detectors were not asked
         self._changes, self._hashes = array("f"), array("f")
+        self._candidates: list[int] = []
+        # a candidate's neighbours before it, and the frame that the first of them is compared with
+        self._recent: deque[Frame] = deque(maxlen=DOMINANCE_FRAMES + 2)
+        self._glance: np.ndarray | None = None
+        self._difference = 0.0
+        self._asked = -1
 
     def feed(self, frame: Frame) -> None:
         """Look at the next frame."""
+        self._recent.append(frame)
+        self._changes.append(0.0)
+        self._hashes.append(0.0)
+        if self._is_candidate(frame.glance):
+            self._candidates.append(frame.index)
+        if self._candidates and frame.index - self._candidates[-1] <= DOMINANCE_FRAMES:
+            for waiting in self._recent:
+                if waiting.index > self._asked:
+                    self._ask(waiting)
+
+    def _is_candidate(self, glance: np.ndarray) -> bool:
+        import cv2
+
+        before, self._glance = self._glance, glance
+        if before is None or before.shape != glance.shape:
+            return before is not None
+        last, self._difference = self._difference, cv2.norm(before, glance, cv2.NORM_L1) / glance.size
+        return self._difference >= min(MIN_GLANCE, max(MIN_STILL_GLANCE, STILL_RATIO * last))
+
+    def _ask(self, frame: Frame) -> None:
         from scenedetect import FrameTimecode
         from scenedetect.stats_manager import StatsManager
 
+        # after a gap the detectors compare with a frame of long ago: then the scores are of no use
+        follows, self._asked = self._asked == frame.index - 1, frame.index
         # a new one each time: it would keep every frame's numbers in dictionaries
-        stats, number = StatsManager(), FrameTimecode(frame.index, fps=Fraction(25))
+        stats, number, picture = StatsManager(), FrameTimecode(frame.index, fps=Fraction(25)), frame.bgr
         for detector, scores in ((self._content, self._changes), (self._hash, self._hashes)):
             detector.stats_manager = stats
-            detector.process_frame(number, frame.bgr)
+            detector.process_frame(number, picture)
             key = detector.get_metrics()[0]
-            scores.append(stats.get_metrics(number, [key])[0] or 0.0 if stats.metrics_exist(number, [key]) else 0.0)
+            if follows and stats.metrics_exist(number, [key]):
+                scores[frame.index] = stats.get_metrics(number, [key])[0] or 0.0
 
     def cuts(self) -> list[int]:
         """Return the frames that begin a new shot, ascending, without the first frame."""
-        return [index for index in range(1, len(self._changes)) if self._is_cut(index)]
+        return [index for index in self._candidates if self._is_cut(index)]
 
     def _is_cut(self, index: int) -> bool:
         change = self._changes[index]

@@ -45,7 +45,7 @@ def frames(count: int) -> list[Any]:
     found: list[Any] = []
     for frame in decode(video, Pass(), sample_fps=30):
         if frame.sample is not None:
-            found.append(frame.sample)
+            found.append(frame.sample[:, :, ::-1].copy())
         if len(found) == count:
             return found
     return [found[place % len(found)] for place in range(count)]

@@ -154,7 +154,8 @@ def _stored_frames(folder: Path) -> Artifact:
     path = folder / "frames.parquet"
     with Writer(path) as writer:
         for second in range(20):
-            writer.add(float(second), second * 30, np.full((240, 320, 3), RED if second < 5 else GREEN, np.uint8))
+            blue_first = (RED if second < 5 else GREEN)[::-1]
+            writer.add(float(second), second * 30, np.full((240, 320, 3), blue_first, np.uint8))
     return open_store().put(path, kind="sampled_frames", suffix=".parquet", media_type="application/x-parquet")
 
 
