@@ -27,11 +27,9 @@ DOMINANCE_FRAMES = 5
 MIN_HASH = 0.3
 # Where nothing moved before and after, the change itself is proof: slides and screen recordings.
 STILL_RATIO = 20.0
-# A cut changes single pixels by this much of 255 on average (14 and more on the corpus), or by ``STILL_RATIO`` times as
-# much as the frame before: only around such frames are PySceneDetect's detectors asked, which cost as much as decoding
-# a small video.
+# A cut changes single pixels by this much of 255 on average (20 and more on the corpus): only around such frames are
+# PySceneDetect's detectors asked, which cost as much as decoding a small video.
 MIN_GLANCE = 12.0
-MIN_STILL_GLANCE = 2.0
 # Two cuts closer than this are one transition: a black frame between two shots, a flash frame.
 MIN_SHOT_S = 0.2
 
@@ -73,7 +71,6 @@ class PySceneDetectShots:
         # a candidate's neighbours before it, and the frame that the first of them is compared with
         self._recent: deque[Frame] = deque(maxlen=DOMINANCE_FRAMES + 2)
         self._glance: np.ndarray | None = None
-        self._difference = 0.0
         self._asked = -1
 
     def feed(self, frame: Frame) -> None:
@@ -94,8 +91,7 @@ class PySceneDetectShots:
         before, self._glance = self._glance, glance
         if before is None or before.shape != glance.shape:
             return before is not None
-        last, self._difference = self._difference, cv2.norm(before, glance, cv2.NORM_L1) / glance.size
-        return self._difference >= min(MIN_GLANCE, max(MIN_STILL_GLANCE, STILL_RATIO * last))
+        return cv2.norm(before, glance, cv2.NORM_L1) >= MIN_GLANCE * glance.size
 
     def _ask(self, frame: Frame) -> None:
         from scenedetect import FrameTimecode
