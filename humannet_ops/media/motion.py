@@ -71,7 +71,6 @@ class MotionMeter:
 
     def _compare(self, before: np.ndarray, now: np.ndarray, seconds: float) -> Motion:
         import cv2
-        import numpy as np
 
         origin = _grid(*now.shape)
         moved = origin + self._flow.calc(before, now, None)[_GRID // 2 :: _GRID, _GRID // 2 :: _GRID].reshape(-1, 1, 2)
