@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -79,6 +79,7 @@ def cut(
     crf: int = 22,
     preset: str = "veryfast",
     timeout_s: float = math.inf,
+    footage: Footage | None = None,
 ) -> CutReport:
     """Encode ``[start_s, end_s)`` of a video.
 
@@ -92,6 +93,8 @@ def cut(
         crf: x264's quality.
         preset: x264's speed.
         timeout_s: Wall seconds that the cut may take.
+        footage: Of ``source``. Clips that are cut one after the other from it are decoded together; their bytes are
+            the same as without.
 
     Returns:
         What was written; ``frames`` is ``round((end_s - start_s) * fps)``.
@@ -105,24 +108,30 @@ def cut(
     frames = max(1, round((end_s - start_s) * fps))
     check_time = _time_limit(timeout_s)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    alone = footage is None
     try:
-        footage = _Footage(source, start_s, check_time)
+        footage = footage or Footage(source)
+        footage.go_to(start_s, check_time)
         with av.open(str(target), "w", format="mp4", options=options) as output:
-            writer: _Writer | None = None
-            for tick, picture in enumerate(_ticks(footage, fps, frames)):
-                if writer is None:
-                    sound = _sound(source, footage.origin_s + start_s, frames / fps, check_time)
-                    writer = _Writer(output, _output_size(picture.displayed, short_side), fps, crf, preset, sound)
-                writer.add(tick, picture.frame)
-            if writer is None:
+            first = footage.shown_at(start_s)
+            if first is None or footage.end_s <= start_s:
                 raise SubjectError(
                     Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {end_s:.3f} s can be decoded."
                 )
+            sound = _sound(source, footage.origin_s + start_s, frames / fps, check_time)
+            writer = _Writer(output, _output_size(first.displayed, short_side), fps, crf, preset, sound)
+            for tick in range(frames):
+                # the last frame is held to the end
+                writer.add(tick, (footage.shown_at(start_s + tick / fps) or first).frame)
             writer.finish()
         held = sum(start_s + tick / fps >= footage.end_s - _SAME_MOMENT_S for tick in range(frames))
+        if alone:
+            footage.close()
         return CutReport(frames, *writer.size, float(fps), frames / fps, writer.has_audio, held)
     except BaseException as error:
         target.unlink(missing_ok=True)
+        if footage is not None:
+            footage.close()
         if isinstance(error, av.error.FFmpegError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, f"{error.strerror}: free some space for", str(target)) from error
         raise
@@ -154,12 +163,19 @@ class _Picture:
     displayed: tuple[int, int]
 
 
-class _Footage:
-    """A video's frames from the one that is shown at ``start_s`` on, timed from its first displayed frame."""
+class Footage:
+    """A video's frames, on the clock of the analysis; decoded once for clips that are cut in order of time.
 
-    def __init__(self, source: Path, start_s: float, check_time: Callable[[], None]) -> None:
-        self.start_s = start_s
-        self._source, self._check_time = source, check_time
+    Memory holds two frames and what the decoder holds. One thread may use it at a time.
+    """
+
+    def __init__(self, source: Path) -> None:
+        """Look at the start of a file.
+
+        Raises:
+            SubjectError: unreadable, truncated, no_video, missing or permission_denied.
+        """
+        self.source = source
         with open_video(source) as (container, stream):
             self._step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
             first = next(packets_to_frames(container, stream, []), None)
@@ -170,25 +186,57 @@ class _Footage:
         self.origin_s = float(origin_s or 0.0)
         # when the last frame that was decoded ends
         self.end_s = 0.0
+        self._faults: list[str] = []
+        self._check_time: Callable[[], None] = lambda: None
+        self._pictures: Generator[_Picture] | None = None
+        self._shown: _Picture | None = None
+        self._next: _Picture | None = None
 
-    def __iter__(self) -> Iterator[_Picture]:
+    def go_to(self, start_s: float, check_time: Callable[[], None]) -> None:
+        """Get ready for what is shown from ``start_s`` on: read on where that is near, else seek."""
+        self._check_time = check_time
+        # past damage or the end a seek may find what reading on does not: a clip must not depend on the one before
+        whole = self._next is not None and not self._faults
+        if whole and self._is_near(start_s):
+            return
         for earlier_s in _SEEK_EARLIER_S:
-            seek_s = self.start_s - earlier_s
+            seek_s = start_s - earlier_s
             if not self._timed or seek_s < _SEEK_FROM_S:
                 break
-            pictures = self._decode(seek_s)
-            first = next(pictures, None)
-            if first is not None and first.t_s <= self.start_s + _SAME_MOMENT_S:
-                yield first
-                yield from pictures
+            self._open(seek_s)
+            if self._next is not None and self._next.t_s <= start_s + _SAME_MOMENT_S:
                 return
-            pictures.close()
-        yield from self._decode(None)
+        self._open(None)
 
-    def _decode(self, seek_s: float | None) -> Any:
+    def _is_near(self, start_s: float) -> bool:
+        begun = self._shown is not None and self._shown.t_s <= start_s + _SAME_MOMENT_S
+        return begun and start_s < self.end_s + _SEEK_FROM_S
+
+    def shown_at(self, t_s: float) -> _Picture | None:
+        """Return the last frame that began by then, never earlier than the one returned before; None after the end."""
+        while self._next is not None and (self._shown is None or self._next.t_s <= t_s + _SAME_MOMENT_S):
+            self._shown, self._next = self._next, self._following()
+        return self._shown
+
+    def close(self) -> None:
+        """Close the file; the next clip opens it again."""
+        if self._pictures is not None:
+            self._pictures.close()
+        self._pictures = self._shown = self._next = None
+
+    def _open(self, seek_s: float | None) -> None:
+        self.close()
+        self._faults, self.end_s = [], 0.0
+        self._pictures = self._decode(seek_s)
+        self._next = self._following()
+
+    def _following(self) -> _Picture | None:
+        return None if self._pictures is None else next(self._pictures, None)
+
+    def _decode(self, seek_s: float | None) -> Generator[_Picture]:
         import av
 
-        with open_video(self._source) as (container, stream):
+        with open_video(self.source) as (container, stream):
             # threads over frames would lose some around damage, and which depends on their number
             stream.thread_type = "SLICE"
             if seek_s is not None and stream.time_base:
@@ -197,28 +245,11 @@ class _Footage:
                 except av.error.FFmpegError:
                     return
             last = -self._step
-            for frame in packets_to_frames(container, stream, []):
+            for frame in packets_to_frames(container, stream, self._faults):
                 self._check_time()
                 last = next_time(frame.time, self.origin_s, last, self._step)
                 self.end_s = last + self._step
                 yield _Picture(last, frame, displayed_size(frame, stream))
-
-
-def _ticks(footage: _Footage, fps: int, frames: int) -> Iterator[_Picture]:
-    """Yield for each output tick what the source shows then; its last frame is held to the end."""
-    shown, tick = None, 0
-    for picture in footage:
-        while shown is not None and tick < frames and footage.start_s + tick / fps < picture.t_s - _SAME_MOMENT_S:
-            yield shown
-            tick += 1
-        if tick == frames:
-            return
-        shown = picture
-    if tick == 0 and footage.end_s <= footage.start_s:
-        return  # the source was over before
-    while shown is not None and tick < frames:
-        yield shown
-        tick += 1
 
 
 @cache
