@@ -255,6 +255,10 @@ def _run(link: Connection, run: StageRun, credentials: Resolver) -> Counter[str]
 def _ahead(stage: Any, work: Sequence[Work]) -> AbstractContextManager[None]:
     """Let a stage begin on what it can do for many subjects side by side, before the turn of each."""
     begin = getattr(stage, "ahead", None)
+    # A try that was counted and brought no outcome may have ended the process: then one clip at a time, so that the
+    # next end is counted for the clip that it was.
+    if getattr(stage, "ahead_may_crash", False) and any(item.attempts for item in work):
+        begin = None
     ahead: AbstractContextManager[None] = begin([item.subject for item in work]) if begin else nullcontext()
     return ahead
 

@@ -57,7 +57,9 @@ class SubjectStage(Protocol[Subject]):
 
     It is opened once a shard, so models load once; ``process`` either returns a result or raises ``SubjectError``,
     which fails (or, with a rejecting reason, rejects) that subject alone. It may have a third method,
-    ``ahead(subjects)``, a context manager around the whole shard's work: what only waits for others begins there.
+    ``ahead(subjects)``, a context manager around the whole shard's work: what only waits for others, or can
+    be done side by side, begins there. A stage whose work may end the process says ``ahead_may_crash = True``: it is
+    not asked to go ahead once a try was counted.
     """
 
     def __init__(self, context: Context) -> None: ...

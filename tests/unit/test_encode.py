@@ -16,7 +16,7 @@ from broken_videos import ffmpeg, moving_video
 from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.media.container import open_video, packets_to_frames
 from humannet_ops.media.decode import Pass, decode
-from humannet_ops.media.encode import cut
+from humannet_ops.media.encode import Footage, cut
 
 # a picture for comparing; small enough for speed, large enough to tell one frame from the next
 WIDTH, HEIGHT = 96, 72
@@ -332,3 +332,55 @@ def test_full_disk(tmp_path: Path, clip: Path) -> None:
         cut(source, clip, 0.0, 1.0)
     assert raised.value.errno == errno.ENOSPC
     assert Path("/dev/full").exists()
+
+
+def alone_and_together(source: Path, folder: Path, spans: list[tuple[float, float]]) -> tuple[list[bytes], list[bytes]]:
+    """Cut each span by itself, then all from one decode pass."""
+    made = []
+    for footage in (None, Footage(source)):
+        clips = []
+        for start_s, end_s in spans:
+            cut(source, folder / "one.mp4", start_s, end_s, footage=footage)
+            clips.append((folder / "one.mp4").read_bytes())
+        made.append(clips)
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "fps"), [("a.mp4", 30), ("a.mkv", 24000 / 1001), ("a.mov", 10), ("a.ts", 60), ("a.avi", 25)]
+)
+def test_bytes_do_not_depend_on_the_clips_cut_before(tmp_path: Path, name: str, fps: float) -> None:
+    source = moving_video(tmp_path, 14, size=(192, 144), fps=fps, name=name, encoder=X264)
+    # next to each other, off the frames' clock, after a gap to read over, after one to seek over, back, to the end
+    spans = [(0.0, 1.0), (1.0, 2.517), (2.517, 3.0), (4.0, 4.6), (9.5, 10.5), (8.0, 9.0), (13.0, 14.0)]
+    alone, together = alone_and_together(source, tmp_path, spans)
+    assert alone == together
+    assert len(set(alone)) == len(spans)
+
+
+def test_a_clip_that_fails_does_not_harm_the_next_one(tmp_path: Path, clip: Path) -> None:
+    source = moving_video(tmp_path, 3, size=(192, 144), encoder=X264)
+    footage = Footage(source)
+    cut(source, clip, 2.0, 2.5)
+    expected = clip.read_bytes()
+    cut(source, clip, 0.0, 1.0, footage=footage)
+    with pytest.raises(SubjectError, match="took longer"):
+        cut(source, clip, 1.0, 2.0, timeout_s=0.0, footage=footage)
+    with pytest.raises(SubjectError, match="no frame between"):
+        cut(source, clip, 7.0, 8.0, footage=footage)
+    cut(source, clip, 2.0, 2.5, footage=footage)
+    assert clip.read_bytes() == expected
+    # and one decode pass it is: the decoder that stands at 2.5 s need not go back for what follows
+    cut(source, clip, 2.5, 3.0, footage=footage)
+    with pytest.raises(SubjectError, match="no frame between"):
+        cut(source, clip, 3.0, 3.5, footage=footage)
+
+
+def test_damage_on_the_way_changes_no_bytes(tmp_path: Path) -> None:
+    source = moving_video(tmp_path, 8, size=(192, 144), encoder=(*X264[:-2], "-g", 30, "-movflags", "+faststart"))
+    content = bytearray(source.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = b"\x00" * 3000
+    source.write_bytes(content)
+    alone, together = alone_and_together(source, tmp_path, [(start, start + 1.0) for start in range(7)])
+    assert alone == together
