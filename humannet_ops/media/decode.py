@@ -66,7 +66,8 @@ class Frame:
         import cv2
 
         # swscale takes longer to make grey than to make colour
-        return cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY)
+        grey: np.ndarray = cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY)
+        return grey
 
     @property
     def sample(self) -> np.ndarray | None:
