@@ -72,9 +72,7 @@ def scenedetect(video: Path, folder: Path) -> None:
     binaries.mkdir()
     (binaries / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
     found = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run(
-        [program, "-q", "-i", video, "-o", folder, *arguments], check=True, env=found, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([program, "-q", "-i", video, "-o", folder, *arguments], check=True, env=found, capture_output=True)
     assert list(folder.glob("*.mp4")), "scenedetect wrote no clip"
 
 
