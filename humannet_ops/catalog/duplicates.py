@@ -17,6 +17,8 @@ MAX_PROBES = 96
 # Neighbours that one probe returns, and videos that are then confirmed frame by frame.
 NEIGHBOURS = 24
 MAX_CANDIDATES = 32
+# Entries of the index that one step of a search keeps in view (hnsw.ef_search).
+EF_SEARCH = 100
 _BITS = (1 << 64) - 1
 
 
@@ -40,26 +42,26 @@ def exact_survivors(link: Connection, run: StageRun) -> dict[str, str]:
     return {row["video_id"]: row["survivor"] for row in found}
 
 
-def near_candidates(link: Connection, video_id: str, radius_bits: int) -> list[str]:
-    """Return videos that share a frame with this one, by a nearest-neighbour search on the index, most shared first.
+def near_candidates(link: Connection, video_ids: Sequence[str], radius_bits: int) -> dict[str, list[str]]:
+    """Return for each video those that share a frame with it, most shared first, in one statement for all.
 
     Args:
         link: A connection in a transaction.
-        video_id: The video whose frames are looked up, as they are and mirrored.
+        video_ids: The videos whose frames are looked up, as they are and mirrored.
         radius_bits: Hamming distance, of 64, up to which two frames may be the same picture.
     """
-    queries().iterative_scan(link)
-    ordinals = [row["ordinal"] for row in queries().searchable_ordinals(link, video_id=video_id)]
-    step = max(1, -(-len(ordinals) // MAX_PROBES))
-    found = queries().near_candidates(
+    queries().search_settings(link, ef_search=EF_SEARCH)
+    candidates: dict[str, list[str]] = {video_id: [] for video_id in video_ids}
+    for row in queries().near_candidates(
         link,
-        video_id=video_id,
-        ordinals=ordinals[::step],
+        video_ids=list(video_ids),
         radius=radius_bits,
+        probes=MAX_PROBES,
         neighbours=NEIGHBOURS,
         limit=MAX_CANDIDATES,
-    )
-    return [row["video_id"] for row in found]
+    ):
+        candidates[row["asked"]].append(row["video_id"])
+    return candidates
 
 
 def fingerprints(link: Connection, video_id: str) -> list[Fingerprint]:

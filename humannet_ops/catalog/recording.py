@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -217,7 +219,11 @@ def _insert_records(link: Connection, run: StageRun, endings: Sequence[Ending]) 
         queries().retire_clips(link, video_ids=videos, version=run.shard.stage_version)
     if fingerprints:
         queries().delete_fingerprints(link, video_ids=sorted({row[0] for row in fingerprints}))
-        _insert(link, "insert_fingerprints", fingerprints)
+        lines = io.StringIO()
+        csv.writer(lines).writerows(fingerprints)
+        lines.seek(0)
+        with link.cursor() as cursor:
+            cursor.copy_expert(queries().copy_fingerprints.sql, lines)
 
 
 def _insert(

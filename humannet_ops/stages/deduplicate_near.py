@@ -10,6 +10,7 @@ comparing the two sequences in time before anything is rejected.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from humannet_ops.catalog import duplicates
@@ -21,6 +22,9 @@ from humannet_ops.domain.stage import StageSpec
 from humannet_ops.media import fingerprints
 from humannet_ops.settings import Settings
 from humannet_ops.stages.protocol import Context
+
+# Videos whose candidates are looked up in one statement: few enough that a partition of any size fits in memory.
+_AT_ONCE = 200
 
 SPEC = StageSpec(
     "deduplicate_near", "video", revision=1, queue="cpu", needs=("analyse",), reads=("analyse",), whole_partition=True
@@ -45,21 +49,26 @@ class DeduplicateNear:
         duplicates.lock(link, SPEC.name)
         subject_of = {subject.video_id: subject for subject in subjects}
         survivors: set[str] = set()
-        for standing in duplicates.in_quality_order(link, run, subject_of):
-            better, worse, scores = self._copies(link, run, standing.video_id, set(subject_of), survivors)
-            subject = subject_of[standing.video_id]
+        for video_id, candidates in _searched(link, duplicates.in_quality_order(link, run, subject_of)):
+            better, worse, scores = self._copies(link, run, video_id, candidates, set(subject_of), survivors)
+            subject = subject_of[video_id]
             if better is not None:
                 yield subject, rejected(Reason.NEAR_DUPLICATE, scores=scores, detail={"survivor": better})
                 continue
-            survivors.add(standing.video_id)
+            survivors.add(video_id)
             yield subject, kept(scores=scores)
-            duplicates.displace(link, run, worse, scores, standing.video_id)
+            duplicates.displace(link, run, worse, scores, video_id)
 
     def _copies(
-        self, link: Connection, run: StageRun, video_id: str, shard: set[str], survivors: set[str]
+        self,
+        link: Connection,
+        run: StageRun,
+        video_id: str,
+        candidates: list[str],
+        shard: set[str],
+        survivors: set[str],
     ) -> tuple[str | None, list[str], dict[str, Any]]:
         """Find a better copy that stands, and the standing ones that are worse."""
-        candidates = duplicates.near_candidates(link, video_id, fingerprints.SEARCH_RADIUS_BITS)
         mine = duplicates.fingerprints(link, video_id)
         order = duplicates.in_quality_order(link, run, [*candidates, video_id])
         rank = {standing.video_id: place for place, standing in enumerate(order)}
@@ -77,3 +86,11 @@ class DeduplicateNear:
                 return other.video_id, [], scores
             worse.append(other.video_id)
         return None, worse, scores
+
+
+def _searched(link: Connection, order: Sequence[duplicates.Standing]) -> Iterator[tuple[str, list[str]]]:
+    """Return each video with its candidates, in the order given."""
+    left = iter(order)
+    while group := [standing.video_id for standing in islice(left, _AT_ONCE)]:
+        found = duplicates.near_candidates(link, group, fingerprints.SEARCH_RADIUS_BITS)
+        yield from ((video_id, found[video_id]) for video_id in group)

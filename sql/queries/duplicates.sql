@@ -24,34 +24,40 @@ LEFT JOIN LATERAL (
 ) known ON true;
 
 -- name: near_candidates
--- Videos that have a frame within :radius bits of one of this video's, in either orientation. Every index probe is
--- a nearest-neighbour search; a video counts once for each probe that meets it.
-WITH probes AS (
-    SELECT f.ordinal, p.bits
+-- For each of the videos asked for, those that have a frame within :radius bits of one of its own, in either
+-- orientation, most shared first. At most :probes of its searchable frames are looked up, evenly spread; every look-up
+-- is a nearest-neighbour search on the index.
+WITH frames AS MATERIALIZED (
+    SELECT f.video_id, f.bits, f.mirrored_bits,
+           row_number() OVER (PARTITION BY f.video_id ORDER BY f.ordinal) - 1 AS place,
+           count(*) OVER (PARTITION BY f.video_id) AS of
     FROM fingerprints f
-    CROSS JOIN LATERAL (VALUES (f.bits), (f.mirrored_bits)) AS p (bits)
-    WHERE f.video_id = :video_id AND f.searchable
-      AND f.ordinal = ANY(:ordinals)
+    WHERE f.video_id = ANY(:video_ids) AND f.searchable
+), probes AS MATERIALIZED (
+    SELECT frames.video_id, p.bits
+    FROM frames CROSS JOIN LATERAL (VALUES (frames.bits), (frames.mirrored_bits)) AS p (bits)
+    WHERE mod(frames.place, (frames.of + :probes - 1) / :probes) = 0
+), met AS (
+    SELECT probes.video_id AS asked, n.video_id, count(*) AS hits
+    FROM probes
+    CROSS JOIN LATERAL (
+        SELECT g.video_id, g.bits <~> probes.bits AS distance
+        FROM fingerprints g
+        WHERE g.searchable AND g.video_id <> probes.video_id
+        ORDER BY g.bits <~> probes.bits
+        LIMIT :neighbours
+    ) n
+    WHERE n.distance <= :radius
+    GROUP BY probes.video_id, n.video_id
+), ranked AS (
+    SELECT met.*, row_number() OVER (PARTITION BY asked ORDER BY hits DESC, video_id) AS place FROM met
 )
-SELECT n.video_id, count(*) AS hits
-FROM probes
-CROSS JOIN LATERAL (
-    SELECT g.video_id, g.bits <~> probes.bits AS distance
-    FROM fingerprints g
-    WHERE g.searchable AND g.video_id <> :video_id
-    ORDER BY g.bits <~> probes.bits
-    LIMIT :neighbours
-) n
-WHERE n.distance <= :radius
-GROUP BY n.video_id
-ORDER BY hits DESC, n.video_id
-LIMIT :limit;
+SELECT asked, video_id, hits FROM ranked WHERE place <= :limit ORDER BY asked, place;
 
--- name: iterative_scan!
-SET LOCAL hnsw.iterative_scan = strict_order;
-
--- name: searchable_ordinals
-SELECT ordinal FROM fingerprints WHERE video_id = :video_id AND searchable ORDER BY ordinal;
+-- name: search_settings$
+-- Until the transaction ends: look on until enough neighbours are found, though the video's own frames are passed over.
+SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
+       set_config('hnsw.ef_search', (:ef_search)::text, true);
 
 -- name: load_fingerprints
 SELECT t_s, bits::bigint AS bits, mirrored_bits::bigint AS mirrored_bits

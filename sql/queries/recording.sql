@@ -84,8 +84,8 @@ WHERE video_id = ANY(:video_ids) AND analyse_version <> :version AND retired_at 
 -- name: delete_fingerprints!
 DELETE FROM fingerprints WHERE video_id = ANY(:video_ids);
 
--- name: insert_fingerprints!
-INSERT INTO fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) VALUES %s;
+-- name: copy_fingerprints!
+COPY fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) FROM STDIN (FORMAT csv);
 
 -- name: insert_annotations!
 INSERT INTO annotations (clip_id, kind, stage, stage_version, model_release, value, uri)
