@@ -18,7 +18,7 @@ MAX_PROBES = 96
 NEIGHBOURS = 24
 MAX_CANDIDATES = 32
 # Entries of the index that one step of a search keeps in view (hnsw.ef_search).
-EF_SEARCH = 100
+EF_SEARCH = 200
 _BITS = (1 << 64) - 1
 
 

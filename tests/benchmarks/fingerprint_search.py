@@ -41,7 +41,7 @@ SHOTS = 4
 PROBES = 200  # for each number
 PASSES = 3  # repetitions of what is timed
 ASKED_VIDEOS = 10
-INSERTED_VIDEOS = 50
+INSERTED_VIDEOS = 20
 RECALL = 0.99
 MIRROR = np.uint64(0xAAAAAAAAAAAAAAAA)  # stands for the hash's own mask
 PIECE_BITS, PIECES = 16, 4
@@ -158,14 +158,24 @@ def measure_catalog(report: Report, link: Any, count: int, *, pieces: bool) -> N
     measure_videos(report, link, videos, at)
     if pieces:
         measure_pieces(report, link, hashes, at)
-    insert(report, link, videos, at)
+    insert(report, link, hashes, at)
 
 
-def insert(report: Report, link: Any, videos: int, at: dict[str, float | str]) -> None:
-    """Add videos while the index stands, one at a time as the analyse stage does, by COPY and by rows."""
+def insert(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
+    """Add copies of videos while the index stands, one at a time as the analyse stage does, and look for their sources.
+
+    Half is written by COPY, half by rows. A copy's frames differ from their source's by 0 bits to the working radius.
+    """
     from psycopg2.extras import execute_values
 
-    added = draw(2 * INSERTED_VIDEOS, seed=2)
+    from humannet_ops.catalog.connection import transaction
+    from humannet_ops.catalog.duplicates import near_candidates
+    from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
+
+    videos = len(hashes)
+    sources = np.random.default_rng(2).choice(videos, 2 * INSERTED_VIDEOS, replace=False)
+    bits = np.random.default_rng(6).integers(SEARCH_RADIUS_BITS + 1, size=len(sources) * FRAMES)
+    added = flipped(hashes[sources].ravel(), bits, seed=7).reshape(-1, FRAMES)
     used = cpu(link)
     by_copy = [copy(link, videos + n, added[n : n + 1]) for n in range(INSERTED_VIDEOS)]
     report.add("HNSW: insert by COPY, CPU", [(cpu(link) - used) * 1e6 / (INSERTED_VIDEOS * FRAMES)], "us/row", at=at)
@@ -176,6 +186,13 @@ def insert(report: Report, link: Any, videos: int, at: dict[str, float | str]) -
             by_rows.append(seconds(execute_values, cursor, sql().insert_rows.sql, made, page_size=1000))
     report.add("HNSW: insert by COPY", [FRAMES / np.mean(by_copy)], "rows/s", at=at)
     report.add("HNSW: insert by rows", [FRAMES / np.mean(by_rows)], "rows/s", at=at)
+    source_of = {f"v{videos + n}": f"v{source}" for n, source in enumerate(sources[:ASKED_VIDEOS])}
+    link.autocommit = False
+    with transaction(link):
+        found = near_candidates(link, list(source_of), SEARCH_RADIUS_BITS)
+    link.autocommit = True
+    first = [found[copied][:1] == [source] for copied, source in source_of.items()]
+    report.add("copies whose source comes first", [np.mean(first)], "share", at=at, goal=RECALL, at_least=True)
 
 
 def probes(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -209,7 +226,7 @@ def measure_probes(report: Report, link: Any, hashes: np.ndarray, at: dict[str, 
     flat = hashes.ravel()
     true = [brute_force(flat, probe, SEARCH_RADIUS_BITS, NEIGHBOURS) for probe in asked]
     link.autocommit = False
-    for breadth in sorted({40, 100, 200, EF_SEARCH}):
+    for breadth in sorted({40, 100, 200, 400, EF_SEARCH}):
         with transaction(link):
             queries().search_settings(link, ef_search=breadth)
             used = cpu(link)
