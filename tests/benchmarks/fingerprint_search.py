@@ -136,28 +136,32 @@ def cpu(link: Any) -> float:
     return times.user + times.system
 
 
-def measure_catalog(report: Report, link: Any, count: int, *, pieces: bool) -> None:
+def measure_catalog(report: Report, link: Any, count: int, *, hnsw: bool, pieces: bool) -> None:
     """Fill the catalog up to ``count`` hashes and measure what the catalog does with them."""
     at = {"fingerprints": count}
     videos = count // FRAMES
     hashes = draw(videos, seed=1)
-    with link.cursor() as cursor:
-        cursor.execute("TRUNCATE fingerprints, videos CASCADE")
-    sql().drop_index(link)
+    sql().start_empty(link)
     sql().fill_videos(link, first=0, last=videos + 2 * INSERTED_VIDEOS)
     step = 250_000 // FRAMES
     spent = sum(copy(link, first, hashes[first : first + step]) for first in range(0, videos, step))
     report.add("COPY without the index", [count / spent], "rows/s", at=at)
     sql().build_memory(link)
-    used = cpu(link)
-    report.add("HNSW: build", [seconds(sql().build_index, link)], "s", at=at)
-    report.add("HNSW: build, CPU", [(cpu(link) - used) * 1e6 / count], "us/row", at=at)
-    report.add("HNSW: size", [sql().index_bytes(link) / count], "bytes/row", at=at)
-    sql().vacuum(link)
-    measure_probes(report, link, hashes, at)
-    measure_videos(report, link, videos, at)
     if pieces:
         measure_pieces(report, link, hashes, at)
+    if hnsw:  # last, because it adds copies
+        measure_hnsw(report, link, hashes, at)
+
+
+def measure_hnsw(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
+    """Build the index, ask it, and add to it."""
+    used = cpu(link)
+    report.add("HNSW: build", [seconds(sql().build_index, link)], "s", at=at)
+    report.add("HNSW: build, CPU", [(cpu(link) - used) * 1e6 / hashes.size], "us/row", at=at)
+    report.add("HNSW: size", [sql().index_bytes(link) / hashes.size], "bytes/row", at=at)
+    sql().vacuum(link)
+    measure_probes(report, link, hashes, at)
+    measure_videos(report, link, len(hashes), at)
     insert(report, link, hashes, at)
 
 
@@ -379,6 +383,7 @@ def main() -> int:
     """Measure as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prints", type=sizes, default=sizes("100000,300000,1000000"), help="catalog sizes")
+    parser.add_argument("--hnsw-up-to", type=int, default=1_000_000, help="largest size for pgvector's index")
     parser.add_argument("--pieces-up-to", type=int, default=1_000_000, help="largest size for multi-index hashing")
     parser.add_argument("--memory", type=sizes, default=sizes("1000000,10000000"), help="sizes for numpy and faiss")
     parser.add_argument("--faiss-pieces-up-to", type=int, default=10_000_000, help="largest size for faiss's hashing")
@@ -389,7 +394,7 @@ def main() -> int:
     if given.prints:
         with catalog() as link:
             for count in given.prints:
-                measure_catalog(report, link, count, pieces=count <= given.pieces_up_to)
+                measure_catalog(report, link, count, hnsw=count <= given.hnsw_up_to, pieces=count <= given.pieces_up_to)
     return report.end(axis="fingerprints", logarithmic=True)
 
 

@@ -7,7 +7,8 @@ SELECT 'v' || n, 'benchmark', '/benchmark/' || n, 1, '', '2026-01-01' FROM gener
 -- What COPY is compared with.
 INSERT INTO fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) VALUES %s;
 
--- name: drop_index!
+-- name: start_empty!
+TRUNCATE fingerprints, videos CASCADE;
 DROP INDEX IF EXISTS fingerprints_bits;
 
 -- name: build_memory!
@@ -23,9 +24,6 @@ VACUUM ANALYZE fingerprints;
 
 -- name: index_bytes$
 SELECT pg_relation_size('fingerprints_bits');
-
--- name: table_bytes$
-SELECT pg_relation_size('fingerprints');
 
 -- name: nearest
 -- The look-up of near_candidates in sql/queries/duplicates.sql, for one probe.
