@@ -1,7 +1,7 @@
 """Measure how copies are looked up: pgvector's HNSW, multi-index hashing in SQL, brute force, and faiss.
 
-    .venv/bin/python tests/benchmarks/fingerprint_search.py                      # 100 thousand to 1 million, minutes
-    .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 3000000     # one size
+    .venv/bin/python tests/benchmarks/fingerprint_search.py                      # up to 300,000: half an hour
+    .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 1000000,3000000 --hnsw-up-to 0  # hashing alone
     .venv/bin/python tests/benchmarks/fingerprint_search.py --prints "" --memory 1000000,10000000,100000000
 
 The catalog is one of its own, in an embedded Postgres of its own. The fingerprints are drawn to be like those of the
@@ -382,9 +382,9 @@ def sizes(text: str) -> list[int]:
 def main() -> int:
     """Measure as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prints", type=sizes, default=sizes("100000,300000,1000000"), help="catalog sizes")
+    parser.add_argument("--prints", type=sizes, default=sizes("30000,100000,300000"), help="catalog sizes")
     parser.add_argument("--hnsw-up-to", type=int, default=1_000_000, help="largest size for pgvector's index")
-    parser.add_argument("--pieces-up-to", type=int, default=1_000_000, help="largest size for multi-index hashing")
+    parser.add_argument("--pieces-up-to", type=int, default=3_000_000, help="largest size for multi-index hashing")
     parser.add_argument("--memory", type=sizes, default=sizes("1000000,10000000"), help="sizes for numpy and faiss")
     parser.add_argument("--faiss-pieces-up-to", type=int, default=10_000_000, help="largest size for faiss's hashing")
     given = parser.parse_args()
