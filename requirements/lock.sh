@@ -11,6 +11,9 @@ lock models.in models.txt --no-deps
 lock loopback.in loopback.txt --no-deps
 lock samples.in samples.txt --no-deps
 lock benchmarks.in benchmarks.txt --no-deps
+lock peer-scenedetect.in peer-scenedetect.txt --override overrides.txt
+lock peer-video2dataset.in peer-video2dataset.txt
+lock peer-datajuicer.in peer-datajuicer.txt
 lock worker.in worker-all.txt --override overrides.txt
 cuda=$(sed -n 's/^\([a-z][a-z0-9-]*\).*/\1/p' cuda.in)
 lock cuda.in cuda.txt --no-deps
