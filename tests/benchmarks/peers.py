@@ -143,12 +143,13 @@ def make_clips(number: int, seconds: int, folder: Path) -> list[Path]:
     for place in range(number):
         clips.append(folder / f"clip{place}.mp4")
         parts: list[Path] = []
-        while sum(_frames(part) for part in parts) < seconds * FPS:
+        # a second more than is used: joining may lose a frame at a seam
+        while sum(_frames(part) for part in parts) < (seconds + 1) * FPS:
             parts.append(folder / f"part{len(parts)}.mp4")
             ffmpeg("-i", str(next(paths)), "-t", str(seconds / 2), "-vf", scale, "-an", *ENCODER, str(parts[-1]))
         listing = folder / "parts.txt"
         listing.write_text("".join(f"file '{part}'\n" for part in parts))
-        joined = ("-f", "concat", "-safe", "0", "-i", str(listing), "-vf", f"fps={FPS}")
+        joined = ("-f", "concat", "-safe", "0", "-i", str(listing), "-vf", f"setpts=N/{FPS}/TB", "-r", str(FPS))
         ffmpeg(*joined, "-frames:v", str(seconds * FPS), *ENCODER, str(clips[-1]))
     return clips
 
