@@ -1,7 +1,7 @@
 """CPU of the analysis pass against bare decoding, and against our own steps as passes of their own.
 
-    .venv/bin/python -m tests.benchmarks.analysis_pass             # five alternating runs, some five minutes
-    .venv/bin/python -m tests.benchmarks.analysis_pass --runs 1
+    .venv/bin/python tests/benchmarks/analysis_pass.py           # five alternating runs, some five minutes
+    .venv/bin/python tests/benchmarks/analysis_pass.py --runs 1
 
 Bare decoding is `ffmpeg -f null`, user and system seconds of that process; ours are those of this one. The videos are
 clips of ../shared/corpus joined to 37 s at 30 frames a second in three sizes (H.264, veryfast, crf 20).
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import imageio_ffmpeg
+from report import Report
 
 from humannet_ops.media import analysis, sampled_frames
 from humannet_ops.media.decode import Frame, Pass, decode
@@ -28,7 +29,6 @@ from humannet_ops.media.motion import MotionMeter
 from humannet_ops.media.picture import PictureMeter
 from humannet_ops.media.shots import open_shot_detector
 from humannet_ops.settings import REPOSITORY
-from tests.benchmarks.report import Report
 
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 CLIPS = (

@@ -1,7 +1,7 @@
 """Peak memory of analysing a 1080p video of 3, 30 and 180 minutes: it must not grow with the length.
 
-    .venv/bin/python -m tests.benchmarks.memory                 # some 20 minutes on two cores
-    .venv/bin/python -m tests.benchmarks.memory --minutes 3 30  # some 3 minutes
+    .venv/bin/python tests/benchmarks/memory.py               # some 20 minutes on two cores
+    .venv/bin/python tests/benchmarks/memory.py --minutes 3 30  # some 3 minutes
 
 Each video is a short clip over and over, packets copied, and is analysed in a process of its own.
 """
@@ -15,8 +15,7 @@ import tempfile
 from pathlib import Path
 
 import imageio_ffmpeg
-
-from tests.benchmarks.report import Report
+from report import Report
 
 # Ten frames a second: memory depends on how many frames there are, and this many take minutes instead of an hour.
 CLIP = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=10:duration=12", "-c:v", "libx264", "-preset", "ultrafast")

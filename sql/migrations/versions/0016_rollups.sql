@@ -268,10 +268,11 @@ WITH marked AS MATERIALIZED (
 ), counted AS (
     SELECT source, stage, stage_version, outcome, reason, videos, clips, microseconds FROM funnel_totals
     UNION ALL
-    SELECT f.source, f.stage, f.stage_version, f.outcome, f.reason, 1, f.clips, f.microseconds
+    SELECT f.source, f.stage, f.stage_version, f.outcome, f.reason, 1 AS videos, f.clips, f.microseconds
     FROM marked m CROSS JOIN LATERAL count_outcomes(m.videos) f
     UNION ALL
-    SELECT b.source, b.stage, b.stage_version, b.outcome, b.reason, -1, - b.clips, - b.microseconds
+    SELECT b.source, b.stage, b.stage_version, b.outcome, b.reason, -1 AS videos, - b.clips AS clips,
+           - b.microseconds AS microseconds
     FROM marked m JOIN video_tallies b ON b.video_id = ANY (m.videos)
 )
 SELECT

@@ -44,19 +44,15 @@ def measure_apart(path: Path, folder: Path) -> list[Shot]:
     """Measure the same, each thing in a decode pass of its own: what tools do that are run one after the other."""
     found = find_shots(path, folder)
     motion, picture, prints = MotionMeter(), PictureMeter(), Fingerprints()
-    _sampled(path, analysis.SIGNAL_FPS, lambda frame: motion.feed(frame.t_s, _grey(frame)))
-    _sampled(path, analysis.SIGNAL_FPS, lambda frame: picture.feed(_grey(frame)))
-    _sampled(path, analysis.FINGERPRINT_FPS, lambda frame: prints.feed(frame.t_s, _grey(frame)))
+    _sampled(path, analysis.SIGNAL_FPS, lambda frame: motion.feed(frame.t_s, frame.grey))
+    _sampled(path, analysis.SIGNAL_FPS, lambda frame: picture.feed(frame.grey))
+    _sampled(path, analysis.FINGERPRINT_FPS, lambda frame: prints.feed(frame.t_s, frame.grey))
     prints.result()
     with Writer(folder / f"{path.stem}.parquet") as sampled:
         for frame in decode(path, Pass(), sample_fps=analysis.DETECTION_FPS, threads=THREADS, timeout_s=TIMEOUT_S):
             if (sample := frame.sample) is not None:
                 sampled.add(frame.t_s, frame.index, sample)
     return found
-
-
-def _grey(frame: Frame) -> cv2.typing.MatLike:
-    return cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2GRAY)
 
 
 def _sampled(path: Path, fps: float, look: Callable[[Frame], object]) -> None:
@@ -78,14 +74,21 @@ def curate(path: Path, folder: Path) -> list[Shot]:
 
 
 def _encoded(path: Path, folder: Path, found: list[Shot]) -> list[Shot]:
-    """Encode each shot as a clip, two at a time: libx264 runs in one thread so that its bytes can be reproduced."""
+    """Encode each shot as a clip, in as many runs as there are threads, each with one decode pass: as cut does.
 
-    def cut(number: int) -> None:
-        shot = found[number]
-        encode.cut(path, folder / f"{path.stem}-{number:03}.mp4", shot.start_s, shot.end_s)
+    libx264 runs in one thread, so that its bytes can be reproduced.
+    """
 
+    def cut(numbers: range) -> None:
+        footage = encode.Footage(path)
+        for number in numbers:
+            shot, target = found[number], folder / f"{path.stem}-{number:03}.mp4"
+            encode.cut(path, target, shot.start_s, shot.end_s, footage=footage)
+        footage.close()
+
+    half = -(-len(found) // THREADS)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(cut, range(len(found))))
+        list(pool.map(cut, (range(start, min(start + half, len(found))) for start in range(0, len(found), half))))
     return found
 
 
