@@ -21,4 +21,5 @@ lock worker.in worker.txt --override overrides.txt $(for name in $cuda; do print
 rm worker-all.txt
 # The CPU build of torch, as PyTorch publishes it beside the CUDA builds of the package index: another file, same version.
 cpu_torch=6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
-sed -i "s/^torch==2.13.0 \\\\\$/&\n    --hash=sha256:$cpu_torch \\\\/" worker.txt
+# uv keeps the hashes that a file had
+grep -q $cpu_torch worker.txt || sed -i "s/^torch==2.13.0 \\\\\$/&\n    --hash=sha256:$cpu_torch \\\\/" worker.txt
