@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from endings import record
 
 from humannet_ops.catalog import duplicates, migrations, planning, recording
 from humannet_ops.catalog.connection import Connection, connect, transaction
@@ -62,14 +62,10 @@ def link(home: Path, videos: dict[str, list[Fingerprint]]) -> Iterator[Connectio
     with connect() as link:
         run = recording.StageRun(new_run_id(), shard)
         recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
-        now = datetime.datetime.now(datetime.UTC)
         for work in list(planning.open_work(link, shard, SPEC, 3)):
             recording.begin_attempt(link, run, work.subject.video_id)
-            result = kept(records=tuple(videos[work.subject.title]))
             with transaction(link):
-                recording.record(
-                    link, run, work.subject.video_id, work.subject.video_id, result, started_at=now, seconds=0.1
-                )
+                record(link, run, work.subject, kept(records=tuple(videos[work.subject.title])))
         yield link
 
 

@@ -126,7 +126,8 @@ def test_robots_txt_may_ask_for_more_time(site: Site, fetch: Fetching, clip: Pat
     fetch(site.url("/item/a"))
     fetch(site.url("/item/b"))
     fetch(site.url("/item/c"))
-    assert site.least_gap("^/item/[bc]$") >= 2
+    # they are begun two seconds apart; on a busy machine the first may reach the site a little later than that
+    assert site.least_gap("^/item/[bc]$") >= 1.5
 
 
 # budgets
