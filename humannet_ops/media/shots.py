@@ -1,4 +1,4 @@
-"""Shot boundaries, by scores of PySceneDetect's detectors fed with frames that are decoded anyway."""
+"""Shot boundaries, by the scores of PySceneDetect's detectors on frames that are decoded anyway."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,10 +24,12 @@ MIN_DOMINANCE = 1.55
 DOMINANCE_FRAMES = 5
 # Share of HashDetector's 64 structure bits that change (its default is 0.395). A flash keeps the structure.
 MIN_HASH = 0.3
+# HashDetector's defaults.
+HASH_SIDE, HASH_LOWPASS = 8, 2
 # Where nothing moved before and after, the change itself is proof: slides and screen recordings.
 STILL_RATIO = 20.0
 # A cut changes single pixels by this much of 255 on average (20 and more on the corpus): only around such frames are
-# PySceneDetect's detectors asked, which cost as much as decoding a small video.
+# the pictures themselves compared, which costs as much as decoding a small video.
 MIN_GLANCE = 12.0
 # Two cuts closer than this are one transition: a black frame between two shots, a flash frame.
 MIN_SHOT_S = 0.2
@@ -42,6 +43,13 @@ class Shot:
     end_frame: int
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    index: int
+    bgr: np.ndarray
+    hsv: np.ndarray
 
 
 class ShotDetector(Protocol):
@@ -62,16 +70,13 @@ class PySceneDetectShots:
     """
 
     def __init__(self) -> None:
-        from scenedetect.detectors import ContentDetector, HashDetector
-
-        self._content, self._hash = ContentDetector(), HashDetector()
-        # of every frame; 0 where the detectors were not asked
+        # of every frame; 0 where nobody looked closely
         self._changes, self._hashes = array("f"), array("f")
         self._candidates: list[int] = []
         # a candidate's neighbours before it, and the frame that the first of them is compared with
         self._recent: deque[Frame] = deque(maxlen=DOMINANCE_FRAMES + 2)
         self._glance: np.ndarray | None = None
-        self._asked = -1
+        self._before: _Picture | None = None
 
     def feed(self, frame: Frame) -> None:
         """Look at the next frame."""
@@ -82,8 +87,8 @@ class PySceneDetectShots:
             self._candidates.append(frame.index)
         if self._candidates and frame.index - self._candidates[-1] <= DOMINANCE_FRAMES:
             for waiting in self._recent:
-                if waiting.index > self._asked:
-                    self._ask(waiting)
+                if self._before is None or waiting.index > self._before.index:
+                    self._look(waiting)
 
     def _is_candidate(self, glance: np.ndarray) -> bool:
         import cv2
@@ -93,20 +98,18 @@ class PySceneDetectShots:
             return before is not None
         return cv2.norm(before, glance, cv2.NORM_L1) >= MIN_GLANCE * glance.size
 
-    def _ask(self, frame: Frame) -> None:
-        from scenedetect import FrameTimecode
-        from scenedetect.stats_manager import StatsManager
+    def _look(self, frame: Frame) -> None:
+        import cv2
 
-        # after a gap the detectors compare with a frame of long ago: then the scores are of no use
-        follows, self._asked = self._asked == frame.index - 1, frame.index
-        # a new one each time: it would keep every frame's numbers in dictionaries
-        stats, number, picture = StatsManager(), FrameTimecode(frame.index, fps=Fraction(25)), frame.bgr
-        for detector, scores in ((self._content, self._changes), (self._hash, self._hashes)):
-            detector.stats_manager = stats
-            detector.process_frame(number, picture)
-            key = detector.get_metrics()[0]
-            if follows and stats.metrics_exist(number, [key]):
-                scores[frame.index] = stats.get_metrics(number, [key])[0] or 0.0
+        bgr = frame.bgr
+        before, now = self._before, _Picture(frame.index, bgr, cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))
+        self._before = now
+        # after a gap there is nothing to compare with
+        if before is None or before.index != now.index - 1 or before.bgr.shape != bgr.shape:
+            return
+        self._changes[now.index] = change = content_change(before.hsv, now.hsv)
+        if change >= MIN_CONTENT:
+            self._hashes[now.index] = hash_change(before.bgr, bgr)
 
     def cuts(self) -> list[int]:
         """Return the frames that begin a new shot, ascending, without the first frame."""
@@ -123,6 +126,33 @@ class PySceneDetectShots:
 
     def _around(self, index: int, reach: int) -> list[float]:
         return [*self._changes[max(1, index - reach) : index], *self._changes[index + 1 : index + reach + 1]]
+
+
+def content_change(before: np.ndarray, now: np.ndarray) -> float:
+    """Return ContentDetector's score of two pictures: mean change of hue, saturation and value, 0 to 255.
+
+    Not asked of ContentDetector: it tells its score only together with that of the edges, which takes ten times as long.
+
+    Args:
+        before: HSV, uint8 (height, width, 3).
+        now: The same.
+    """
+    import cv2
+
+    return cv2.norm(before, now, cv2.NORM_L1) / now.size
+
+
+def hash_change(before: np.ndarray, now: np.ndarray) -> float:
+    """Return the share of bits in which HashDetector's hashes of two pictures differ.
+
+    Args:
+        before: BGR, uint8 (height, width, 3).
+        now: The same.
+    """
+    from scenedetect.detectors import HashDetector
+
+    one, other = (HashDetector.hash_frame(picture, HASH_SIDE, HASH_LOWPASS) for picture in (before, now))
+    return float((one != other).mean())
 
 
 def _mean(values: Sequence[float]) -> float:
