@@ -31,8 +31,8 @@ ANALYSIS_SIDE = 256
 DETECTION_SIDE = 640
 # Long side of what tells whether two frames differ at all: 20 microseconds for a frame of any size.
 GLANCE_SIDE = 64
-# Pictures that no other picture refers to stay without the filter that smooths block edges: an eighth of the decoding is
-# saved, nothing adds up from picture to picture, and what is measured is measured on a smaller picture.
+# Pictures that no other picture refers to stay without the filter that smooths block edges: an eighth of the decoding
+# is saved, nothing adds up from picture to picture, and what is measured is measured on a smaller picture.
 _SKIPPED = {"skip_loop_filter": "noref"}
 # A header's duration and the last frame's end differ by up to a frame or two in whole files (under 0.1 s in all of the
 # corpus); pictures that end earlier than this before what the header promises are lost.

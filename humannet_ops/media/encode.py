@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.media import copying, sound
 from humannet_ops.media.container import open_video, packets_to_frames
 from humannet_ops.media.decode import next_time
 from humannet_ops.media.probe import displayed_size
@@ -34,10 +35,6 @@ _SEEK_FROM_S = 4.0
 _SEEK_EARLIER_S = (0.0, 2.0, 12.0, 60.0)
 # Frames whose times differ by less are the same moment: the clock of the coarsest container (AVI, FLV) ticks in ms.
 _SAME_MOMENT_S = 1e-3
-_AUDIO_RATE = 48_000
-_AUDIO_FRAME = 1024
-# Sound whose time stamps wander by less runs on without a gap: a container's rounding is no silence.
-_SOUND_GAP_S = 0.02
 # x264's output depends on its thread count, so that is fixed; shards side by side fill the cores. Its float arithmetic
 # differs between processors unless told not to.
 _REPRODUCIBLE = "threads=1:lookahead-threads=1:sync-lookahead=0:cpu-independent=1"
@@ -57,6 +54,7 @@ class CutReport:
         duration_s: ``frames / fps``.
         has_audio: Whether sound came along.
         held_frames: How many of ``frames`` only repeat the last one because the source ended, or broke off, before.
+        is_copied: Whether the pictures are the source's own packets.
     """
 
     frames: int
@@ -66,6 +64,7 @@ class CutReport:
     duration_s: float
     has_audio: bool
     held_frames: int = 0
+    is_copied: bool = False
 
 
 def cut(
@@ -79,9 +78,10 @@ def cut(
     crf: int = 22,
     preset: str = "veryfast",
     timeout_s: float = math.inf,
+    may_copy: bool = True,
     footage: Footage | None = None,
 ) -> CutReport:
-    """Encode ``[start_s, end_s)`` of a video.
+    """Cut ``[start_s, end_s)`` out of a video.
 
     Args:
         source: A local video file.
@@ -93,6 +93,7 @@ def cut(
         crf: x264's quality.
         preset: x264's speed.
         timeout_s: Wall seconds that the cut may take.
+        may_copy: Whether packets are taken over where nothing needs encoding (``copying``).
         footage: Of ``source``. Clips that are cut one after the other from it are decoded together; their bytes are
             the same as without.
 
@@ -107,27 +108,19 @@ def cut(
 
     frames = max(1, round((end_s - start_s) * fps))
     check_time = _time_limit(timeout_s)
-    options = {"movflags": "+faststart", "fflags": "+bitexact"}
     alone = footage is None
     try:
         footage = footage or Footage(source)
-        footage.go_to(start_s, check_time)
-        with av.open(str(target), "w", format="mp4", options=options) as output:
-            first = footage.shown_at(start_s)
-            if first is None or footage.end_s <= start_s:
-                raise SubjectError(
-                    Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {end_s:.3f} s can be decoded."
-                )
-            sound = _sound(source, footage.origin_s + start_s, frames / fps, check_time)
-            writer = _Writer(output, _output_size(first.displayed, short_side), fps, crf, preset, sound)
-            for tick in range(frames):
-                # the last frame is held to the end
-                writer.add(tick, (footage.shown_at(start_s + tick / fps) or first).frame)
-            writer.finish()
-        held = sum(start_s + tick / fps >= footage.end_s - _SAME_MOMENT_S for tick in range(frames))
+        samples = sound.decoded(source, footage.origin_s + start_s, frames / fps, check_time)
+        wanted = copying.Wanted(start_s, frames, fps, short_side, samples, check_time)
+        size = copying.copy(source, footage.origin_s, target, wanted) if may_copy and footage.is_timed else None
+        if size is None:
+            report = _encode(footage, target, wanted, crf, preset)
+        else:
+            report = CutReport(frames, *size, float(fps), frames / fps, samples is not None, is_copied=True)
         if alone:
             footage.close()
-        return CutReport(frames, *writer.size, float(fps), frames / fps, writer.has_audio, held)
+        return report
     except BaseException as error:
         target.unlink(missing_ok=True)
         if footage is not None:
@@ -135,6 +128,27 @@ def cut(
         if isinstance(error, av.error.FFmpegError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, f"{error.strerror}: free some space for", str(target)) from error
         raise
+
+
+def _encode(footage: Footage, target: Path, wanted: copying.Wanted, crf: int, preset: str) -> CutReport:
+    import av
+
+    start_s, frames, fps = wanted.start_s, wanted.frames, wanted.fps
+    footage.go_to(start_s, wanted.check_time)
+    first = footage.shown_at(start_s)
+    if first is None or footage.end_s <= start_s:
+        raise SubjectError(
+            Reason.UNREADABLE, f"no frame between {start_s:.3f} s and {start_s + frames / fps:.3f} s can be decoded."
+        )
+    size = wanted.size(first.displayed)
+    with av.open(str(target), "w", format="mp4", options=copying.CONTAINER_OPTIONS) as output:
+        writer = _Writer(output, size, fps, crf, preset, wanted.samples)
+        for tick in range(frames):
+            # the last frame is held to the end
+            writer.add(tick, (footage.shown_at(start_s + tick / fps) or first).frame)
+        writer.finish()
+    held = sum(start_s + tick / fps >= footage.end_s - _SAME_MOMENT_S for tick in range(frames))
+    return CutReport(frames, *size, float(fps), frames / fps, wanted.samples is not None, held)
 
 
 def _time_limit(timeout_s: float) -> Callable[[], None]:
@@ -147,13 +161,6 @@ def _time_limit(timeout_s: float) -> Callable[[], None]:
             )
 
     return check
-
-
-def _output_size(displayed: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Shrink to the short side; yuv420p has half the chroma samples each way, so sides are even, rounded to nearest."""
-    shrink = min(1.0, short_side / min(displayed))
-    width, height = (max(2, min(round(side * shrink / 2), side // 2) * 2) for side in displayed)
-    return width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,7 @@ class Footage:
             # AVI knows no presentation times: with B-frames only counting from the start gives the analysis' clock
             counted = container.format.name == "avi" and stream.codec_context.has_b_frames
         origin_s = None if first is None else first.time
-        self._timed = origin_s is not None and not counted
+        self.is_timed = origin_s is not None and not counted
         self.origin_s = float(origin_s or 0.0)
         # when the last frame that was decoded ends
         self.end_s = 0.0
@@ -201,7 +208,7 @@ class Footage:
             return
         for earlier_s in _SEEK_EARLIER_S:
             seek_s = start_s - earlier_s
-            if not self._timed or seek_s < _SEEK_FROM_S:
+            if not self.is_timed or seek_s < _SEEK_FROM_S:
                 break
             self._open(seek_s)
             if self._next is not None and self._next.t_s <= start_s + _SAME_MOMENT_S:
@@ -268,23 +275,20 @@ class _Writer:
     """The output file: one H.264 stream, and an AAC stream where there is sound."""
 
     def __init__(
-        self, output: OutputContainer, size: tuple[int, int], fps: int, crf: int, preset: str, sound: np.ndarray | None
+        self,
+        output: OutputContainer,
+        size: tuple[int, int],
+        fps: int,
+        crf: int,
+        preset: str,
+        samples: np.ndarray | None,
     ) -> None:
-        self._output, self.size, self._sound = output, size, sound
+        self._output, self.size, self._fps = output, size, fps
         self._normalise = _Normaliser(size)
-        self._fps, self._heard = fps, 0
         options = {"crf": str(crf), "preset": preset, "x264-params": reproducible(), "flags": "+bitexact"}
         self._video: Any = output.add_stream("libx264", rate=fps, options=options)
         self._video.width, self._video.height, self._video.pix_fmt = *size, "yuv420p"
-        self._audio: Any = None
-        if sound is not None:
-            self._audio = output.add_stream("aac", rate=_AUDIO_RATE, options={"flags": "+bitexact"})
-            self._audio.layout = "stereo"
-
-    @property
-    def has_audio(self) -> bool:
-        """Whether a sound stream is written."""
-        return self._audio is not None
+        self._sound = None if samples is None else sound.SoundTrack(output, samples)
 
     def add(self, tick: int, frame: VideoFrame) -> None:
         """Encode one output frame, and the sound until it ends."""
@@ -293,32 +297,20 @@ class _Writer:
             self._tag_colours(picture)
         picture.pts, picture.time_base = tick, Fraction(1, self._fps)
         self._output.mux(self._video.encode(picture))
-        self._add_sound(round((tick + 1) * _AUDIO_RATE / self._fps))
+        if self._sound is not None:
+            self._sound.add((tick + 1) / self._fps)
 
     def finish(self) -> None:
         """Write what the encoders hold back."""
         self._output.mux(self._video.encode(None))
         if self._sound is not None:
-            self._add_sound(self._sound.shape[1], last=True)
-            self._output.mux(self._audio.encode(None))
+            self._sound.finish()
 
     def _tag_colours(self, picture: VideoFrame) -> None:
         """Say in the file what the numbers mean; untagged, players guess by the picture's height."""
         context = self._video.codec_context
         context.color_range, context.colorspace = picture.color_range, picture.colorspace
         context.color_primaries, context.color_trc = picture.color_primaries, picture.color_trc
-
-    def _add_sound(self, until: int, *, last: bool = False) -> None:
-        from av.audio.frame import AudioFrame
-
-        while self._sound is not None and self._heard < until:
-            if self._heard + _AUDIO_FRAME > until and not last:
-                return
-            piece = self._sound[:, self._heard : self._heard + _AUDIO_FRAME].copy()
-            frame = AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
-            frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, self._heard, Fraction(1, _AUDIO_RATE)
-            self._output.mux(self._audio.encode(frame))
-            self._heard += piece.shape[1]
 
 
 class _Normaliser:
@@ -363,66 +355,3 @@ class _Normaliser:
             graph.link_nodes(*(graph.add(name, options or None) for name, options in steps)).configure()
             self._graphs[kind] = graph
         return self._graphs[kind]
-
-
-def _sound(source: Path, start_s: float, seconds: float, check_time: Callable[[], None]) -> np.ndarray | None:
-    """Return the sound of a span as float32 (2, samples) at 48 kHz, silent where there is none.
-
-    Args:
-        source: The file.
-        start_s: On the container's clock.
-        seconds: Length.
-        check_time: Raises when the time is over.
-
-    Returns:
-        None where no sound can be decoded in the span.
-    """
-    import av
-    import numpy as np
-
-    samples = np.zeros((2, round(seconds * _AUDIO_RATE)), np.float32)
-    heard, place = False, 0
-    with open_video(source) as (container, _):
-        stream = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
-        if stream is None:
-            return None
-        if start_s > _SEEK_FROM_S and stream.time_base:
-            try:
-                container.seek(int((start_s - 0.5) / stream.time_base), stream=stream, backward=True)
-            except av.error.FFmpegError:
-                container.seek(0)
-        for t_s, piece in _resampled(packets_to_frames(container, stream, [])):
-            check_time()
-            if t_s >= start_s + seconds:
-                break
-            due = round((t_s - start_s) * _AUDIO_RATE)
-            # pieces follow each other to the sample; only a real gap moves them
-            if not heard or abs(due - place) > _SOUND_GAP_S * _AUDIO_RATE:
-                place = due
-            heard |= _lay(samples, piece, place)
-            place += piece.shape[1]
-    return samples if heard else None
-
-
-def _resampled(frames: Iterator[Any]) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield ``(t_s, float32 (2, samples))`` at 48 kHz; a stream may change its layout or rate on the way."""
-    import av
-
-    resampler, kind = None, None
-    for frame in frames:
-        if frame.time is None:
-            continue
-        if resampler is None or kind != (frame.format.name, frame.layout.name, frame.sample_rate):
-            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_AUDIO_RATE)
-        for piece in resampler.resample(frame):
-            yield float(frame.time), piece.to_ndarray()
-
-
-def _lay(samples: np.ndarray, piece: np.ndarray, start: int) -> bool:
-    """Copy what of a piece lies within the samples; say whether anything did."""
-    begin, end = max(start, 0), min(start + piece.shape[1], samples.shape[1])
-    if begin >= end:
-        return False
-    samples[:, begin:end] = piece[:, begin - start : end - start]
-    return True

@@ -131,7 +131,7 @@ class PySceneDetectShots:
 def content_change(before: np.ndarray, now: np.ndarray) -> float:
     """Return ContentDetector's score of two pictures: mean change of hue, saturation and value, 0 to 255.
 
-    Not asked of ContentDetector: it tells its score only together with that of the edges, which takes ten times as long.
+    Not asked of ContentDetector: it tells its score only with that of the edges, which takes ten times as long.
 
     Args:
         before: HSV, uint8 (height, width, 3).

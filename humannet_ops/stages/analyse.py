@@ -22,7 +22,7 @@ from humannet_ops.stages.protocol import Context
 if TYPE_CHECKING:
     from humannet_ops.media.shots import Shot
 
-SPEC = StageSpec("analyse", "video", revision=2, queue="cpu", needs=("deduplicate_exact",), reads=("fetch",))
+SPEC = StageSpec("analyse", "video", revision=3, queue="cpu", needs=("deduplicate_exact",), reads=("fetch",))
 PARQUET = "application/vnd.apache.parquet"
 # HumanNet cuts clips of fixed granularity inside shots; ten seconds is its middle.
 CLIP_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""cut: encode a clip that was kept, frame-accurate and normalised; what was refused is never encoded."""
+"""cut: write a clip that was kept, frame-accurate and normalised; what was refused is never encoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from humannet_ops.settings import Settings
 from humannet_ops.stages.protocol import Context
 
 # A clip's name says which frames it has, so a new decision only opens or shuts the gate: nothing is encoded again.
-SPEC = StageSpec("cut", "clip", revision=1, queue="cpu", needs=("decide",), reads=("fetch",))
+SPEC = StageSpec("cut", "clip", revision=2, queue="cpu", needs=("decide",), reads=("fetch",))
 FPS, SHORT_SIDE, CRF, PRESET = 30, 720, 22, "veryfast"
 # A minute of ten-second clips. Each run begins with a seek, which decodes some seconds in vain; and while a run waits
 # for its clips to be stored, its files lie in the scratch folder.
@@ -74,7 +74,7 @@ class Cut:
                 "duration_s": report.duration_s,
                 "bytes": artifact.bytes,
             },
-            detail={"has_audio": report.has_audio, "held_frames": report.held_frames},
+            detail={"has_audio": report.has_audio, "held_frames": report.held_frames, "is_copied": report.is_copied},
             artifacts=(artifact,),
         )
 
