@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from report import Report
@@ -40,9 +41,7 @@ def main() -> int:
     names = [rate.stage for rate in found.stages if rate.stage != "fetch"]
     # of an hour of footage: what a stage costs, and what of it goes on
     cost = {name: stages[name].work_s / stages[name].planned_s * 3600 for name in names}
-    goes_on = {
-        name: stages[after].planned_s / stages[name].planned_s for name, after in zip(names, names[1:], strict=False)
-    }
+    goes_on = {name: stages[after].planned_s / stages[name].planned_s for name, after in pairwise(names)}
     annotation = [name for name in names if name not in CURATION]
     kept = sum(stages[name].work_s for name in annotation)
 
