@@ -162,7 +162,7 @@ def test_what_brute_force_finds_is_found(
     single = flipped(rng, rng.choice(hashes.ravel(), 40), np.full(40, SEARCH_RADIUS_BITS))
     copies, sources = {}, {}
     for n, source in enumerate(rng.choice(VIDEOS, 20, replace=False)):
-        frames = hashes[source, : 5 + 2 * n]
+        frames = hashes[source, : 5 + n]
         spread = rng.normal(rng.uniform(0, SEARCH_RADIUS_BITS), 1.5, len(frames)).round().clip(0, SEARCH_RADIUS_BITS)
         copies[f"copy {n}"] = flipped(rng, frames, spread)
         sources[f"copy {n}"] = f"v{source:020d}"
