@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,17 @@ from humannet_ops.domain.records import Fingerprint
 
 # A 64-bit hash is asked with at most this many frames of a video, evenly spread: a copy shares most of them.
 MAX_PROBES = 96
-# Neighbours that one probe returns, and videos that are then confirmed frame by frame.
-NEIGHBOURS = 24
+# Videos that are then confirmed frame by frame.
 MAX_CANDIDATES = 32
-# Entries of the index that one step of a search keeps in view (hnsw.ef_search). Of the neighbours that brute force
-# finds it finds .998 among 100,000 fingerprints and .965 among 300,000 (tests/benchmarks/fingerprint_search.py).
-EF_SEARCH = 200
+# A frame is looked up under the first bits of its hash in four turns, and under the same with some flipped: 14 bits in
+# four parts are at least in one no more than 3, and the shorter the part the fewer. The fewer frames a video has, the
+# surer each must be found, so it is a video's keys that are bounded.
+MAX_FLIPS = 3
+KEYS = 20_000
+# A beginning is as long as leaves a key half a page of index: 30 to 60 fingerprints, whatever the corpus holds.
+BYTES_A_KEY = 4096
+# Where very many look alike (a title card), a key reads no more than these: a video's other frames must tell then.
+ROWS_A_KEY = 1000
 _BITS = (1 << 64) - 1
 
 
@@ -43,6 +49,20 @@ def exact_survivors(link: Connection, run: StageRun) -> dict[str, str]:
     return {row["video_id"]: row["survivor"] for row in found}
 
 
+def search_width(index_bytes: int) -> int:
+    """Return how many first bits of a hash are looked up: one more each time that the corpus doubles.
+
+    Args:
+        index_bytes: Size of one of the indexes; it tells at every moment how many fingerprints there may be.
+    """
+    return max(1, math.ceil(math.log2(max(1, index_bytes / BYTES_A_KEY))))
+
+
+def search_flips(width: int) -> int:
+    """Return how many of so many first bits are flipped at most: with more, no frame would be found that is not yet."""
+    return min(MAX_FLIPS, 1 + width // 6)
+
+
 def near_candidates(link: Connection, video_ids: Sequence[str], radius_bits: int) -> dict[str, list[str]]:
     """Return for each video those that share a frame with it, most shared first, in one statement for all.
 
@@ -51,14 +71,19 @@ def near_candidates(link: Connection, video_ids: Sequence[str], radius_bits: int
         video_ids: The videos whose frames are looked up, as they are and mirrored.
         radius_bits: Hamming distance, of 64, up to which two frames may be the same picture.
     """
-    queries().search_settings(link, ef_search=EF_SEARCH)
+    queries().search_settings(link)
+    width = search_width(queries().turned_bytes(link))
     candidates: dict[str, list[str]] = {video_id: [] for video_id in video_ids}
     for row in queries().near_candidates(
         link,
         video_ids=list(video_ids),
         radius=radius_bits,
         probes=MAX_PROBES,
-        neighbours=NEIGHBOURS,
+        width=width,
+        rest=(1 << 64 - width) - 1,
+        flips=search_flips(width),
+        keys=KEYS,
+        rows=ROWS_A_KEY,
         limit=MAX_CANDIDATES,
     ):
         candidates[row["asked"]].append(row["video_id"])

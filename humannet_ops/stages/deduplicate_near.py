@@ -3,7 +3,7 @@
 The survivor of a set of copies is the one with the most pixels; among equals the one seen first. A better copy that
 comes later takes the place of an earlier survivor, whose outcome then names it.
 
-Candidates come from a nearest-neighbour search over frame hashes (pgvector, Hamming distance), and each is confirmed by
+Candidates have frames whose hashes are near in Hamming distance (catalog/duplicates.py), and each is confirmed by
 comparing the two sequences in time before anything is rejected.
 """
 

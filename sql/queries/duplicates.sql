@@ -25,39 +25,83 @@ LEFT JOIN LATERAL (
 
 -- name: near_candidates
 -- For each of the videos asked for, those that have a frame within :radius bits of one of its own, in either
--- orientation, most shared first. At most :probes of its searchable frames are looked up, evenly spread; every look-up
--- is a nearest-neighbour search on the index.
-WITH frames AS MATERIALIZED (
+-- orientation: most shared frames first, then the nearest. At most :probes of its searchable frames are looked up, evenly
+-- spread, each under its first :width bits in all four turns (schema.sql), and under those with some bits flipped: with
+-- as many, up to :flips, as :keys look-ups a video allow. A key reads at most :rows fingerprints, however many it has.
+WITH RECURSIVE masks (flips, below, mask) AS (
+    SELECT 0, (:width)::int, 0::bigint
+    UNION ALL
+    SELECT m.flips + 1, b.place, m.mask | (1::bigint << (63 - b.place))
+    FROM masks m CROSS JOIN LATERAL generate_series(0, m.below - 1) AS b (place)
+    WHERE m.flips < :flips
+), breadths AS MATERIALIZED (
+    SELECT flips, 4 * sum(count(*)) OVER (ORDER BY flips) AS keys FROM masks GROUP BY flips
+), frames AS MATERIALIZED (
     SELECT f.video_id, f.bits, f.mirrored_bits,
            row_number() OVER (PARTITION BY f.video_id ORDER BY f.ordinal) - 1 AS place,
            count(*) OVER (PARTITION BY f.video_id) AS of
     FROM fingerprints f
     WHERE f.video_id = ANY(:video_ids) AND f.searchable
 ), probes AS MATERIALIZED (
-    SELECT frames.video_id, p.bits
-    FROM frames CROSS JOIN LATERAL (VALUES (frames.bits), (frames.mirrored_bits)) AS p (bits)
-    WHERE mod(frames.place, (frames.of + :probes - 1) / :probes) = 0
-), met AS (
-    SELECT probes.video_id AS asked, n.video_id, count(*) AS hits
-    FROM probes
+    SELECT f.video_id AS asked, f.place, f.flips, ((p.bits << 8) | (p.bits >> 56))::bigint AS turned_8,
+           ((p.bits << 24) | (p.bits >> 40))::bigint AS turned_24,
+           ((p.bits << 40) | (p.bits >> 24))::bigint AS turned_40,
+           ((p.bits << 56) | (p.bits >> 8))::bigint AS turned_56
+    FROM (
+        SELECT t.*, (SELECT max(b.flips) FROM breadths b WHERE b.keys * 2 * t.taken <= :keys) AS flips
+        FROM (SELECT frames.*, count(*) OVER (PARTITION BY video_id) AS taken FROM frames
+              WHERE mod(place, (of + :probes - 1) / :probes) = 0) t
+    ) f
+    CROSS JOIN LATERAL (VALUES (f.bits), (f.mirrored_bits)) AS p (bits)
+), near AS (
+    SELECT p.asked, p.place, n.video_id, bit_count((n.turned # p.turned_8)::bit(64)) AS distance
+    FROM probes p JOIN masks m ON m.flips <= p.flips
     CROSS JOIN LATERAL (
-        SELECT g.video_id, g.bits <~> probes.bits AS distance
-        FROM fingerprints g
-        WHERE g.searchable AND g.video_id <> probes.video_id
-        ORDER BY g.bits <~> probes.bits
-        LIMIT :neighbours
+        SELECT f.video_id, f.turned_8 AS turned FROM fingerprints f
+        WHERE f.searchable AND f.turned_8 BETWEEN (p.turned_8 # m.mask) & (~ :rest) AND (p.turned_8 # m.mask) | :rest
+        LIMIT :rows
     ) n
-    WHERE n.distance <= :radius
-    GROUP BY probes.video_id, n.video_id
+    UNION ALL
+    SELECT p.asked, p.place, n.video_id, bit_count((n.turned # p.turned_24)::bit(64)) AS distance
+    FROM probes p JOIN masks m ON m.flips <= p.flips
+    CROSS JOIN LATERAL (
+        SELECT f.video_id, f.turned_24 AS turned FROM fingerprints f
+        WHERE f.searchable AND f.turned_24 BETWEEN (p.turned_24 # m.mask) & (~ :rest) AND (p.turned_24 # m.mask) | :rest
+        LIMIT :rows
+    ) n
+    UNION ALL
+    SELECT p.asked, p.place, n.video_id, bit_count((n.turned # p.turned_40)::bit(64)) AS distance
+    FROM probes p JOIN masks m ON m.flips <= p.flips
+    CROSS JOIN LATERAL (
+        SELECT f.video_id, f.turned_40 AS turned FROM fingerprints f
+        WHERE f.searchable AND f.turned_40 BETWEEN (p.turned_40 # m.mask) & (~ :rest) AND (p.turned_40 # m.mask) | :rest
+        LIMIT :rows
+    ) n
+    UNION ALL
+    SELECT p.asked, p.place, n.video_id, bit_count((n.turned # p.turned_56)::bit(64)) AS distance
+    FROM probes p JOIN masks m ON m.flips <= p.flips
+    CROSS JOIN LATERAL (
+        SELECT f.video_id, f.turned_56 AS turned FROM fingerprints f
+        WHERE f.searchable AND f.turned_56 BETWEEN (p.turned_56 # m.mask) & (~ :rest) AND (p.turned_56 # m.mask) | :rest
+        LIMIT :rows
+    ) n
+), met AS (
+    SELECT asked, video_id, count(DISTINCT place) AS hits, min(distance) AS nearest
+    FROM near WHERE distance <= :radius AND video_id <> asked
+    GROUP BY asked, video_id
 ), ranked AS (
-    SELECT met.*, row_number() OVER (PARTITION BY asked ORDER BY hits DESC, video_id) AS place FROM met
+    SELECT met.*, row_number() OVER (PARTITION BY asked ORDER BY hits DESC, nearest, video_id) AS place FROM met
 )
 SELECT asked, video_id, hits FROM ranked WHERE place <= :limit ORDER BY asked, place;
 
+-- name: turned_bytes$
+-- Tells how many fingerprints there are, at every moment and without counting them.
+SELECT pg_relation_size('fingerprints_turned_8');
+
 -- name: search_settings$
--- Until the transaction ends: look on until enough neighbours are found, though the video's own frames are passed over.
-SELECT set_config('hnsw.iterative_scan', 'strict_order', true),
-       set_config('hnsw.ef_search', (:ef_search)::text, true);
+-- Until the transaction ends: the planner knows neither how few rows a key has nor how short each of its searches is.
+SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true);
 
 -- name: load_fingerprints
 SELECT t_s, bits::bigint AS bits, mirrored_bits::bigint AS mirrored_bits

@@ -1,15 +1,15 @@
-"""Measure how copies are looked up: pgvector's HNSW, multi-index hashing in SQL, brute force, and faiss.
+"""Measure how copies are looked up: by the beginnings of hashes as the product does, by HNSW, by brute force, by faiss.
 
-    .venv/bin/python tests/benchmarks/fingerprint_search.py                      # up to 300,000: half an hour
-    .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 1000000,3000000 --hnsw-up-to 0  # hashing alone
+    .venv/bin/python tests/benchmarks/fingerprint_search.py                      # up to 1,000,000: half an hour
+    .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 3000000,10000000 --memory ""
     .venv/bin/python tests/benchmarks/fingerprint_search.py --prints "" --memory 1000000,10000000,100000000
 
 The catalog is one of its own, in an embedded Postgres of its own. The fingerprints are drawn to be like those of the
 shared corpus (1,549 searchable hashes of 32 videos: bits differ by 5, 15, 34 between neighbours in time at the 5th,
 50th and 95th percentile, by 24 within a video, by 32 +- 5 between videos). A probe is a stored hash of which some bits,
-0 to the working radius, were flipped. Recall is against brute force: of the nearest hashes within the radius, as many
-as a look-up returns, the share that it does. "CPU" is the backend's own time: it holds on a busy machine, where what a
-clock says does not.
+0 to the working radius, were flipped. Recall is against brute force, of frames (everything within the radius; of HNSW
+the nearest as many as were asked for) and of copies (sources that brute force over all frames would hand to the
+confirmation). "CPU" is the backend's own time: it holds on a busy machine, where what a clock says does not.
 
 faiss is compared where it can be imported: ``pip install --target some/folder --no-deps faiss-cpu`` and that folder at
 the end of PYTHONPATH.
@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,19 @@ import numpy as np
 import psutil
 from report import Report
 
+from humannet_ops.catalog.duplicates import MAX_CANDIDATES
+
 FRAMES = 40  # a video
 SHOTS = 4
-PROBES = 200  # for each number
+PROBES = 200
+COPIES = 100  # of each kind
+NEIGHBOURS = 24  # that HNSW is asked for
 PASSES = 3  # repetitions of what is timed
 ASKED_VIDEOS = 10
 INSERTED_VIDEOS = 20
 RECALL = 0.99
 MIRROR = np.uint64(0xAAAAAAAAAAAAAAAA)  # stands for the hash's own mask
-PIECE_BITS, PIECES = 16, 4
+PIECE_BITS, PIECES = 16, 4  # faiss's
 
 
 def draw(videos: int, seed: int) -> np.ndarray:
@@ -103,11 +106,16 @@ def sql() -> Any:
     return aiosql.from_path(Path(__file__).with_suffix(".sql"), "psycopg2", mandatory_parameters=False)
 
 
+def name(video: int) -> str:
+    """Name a video in as many letters as the catalog does."""
+    return f"v{video:020d}"
+
+
 def rows(first_video: int, hashes: np.ndarray) -> Iterator[tuple[Any, ...]]:
     """Return rows of the table ``fingerprints``."""
     for number, video in enumerate(hashes.tolist(), first_video):
         for ordinal, bits in enumerate(video):
-            yield f"v{number}", ordinal, ordinal / 2, f"{bits:064b}", f"{bits ^ int(MIRROR):064b}", "true"
+            yield name(number), ordinal, ordinal / 2, f"{bits:064b}", f"{bits ^ int(MIRROR):064b}", "true"
 
 
 def copy(link: Any, first_video: int, hashes: np.ndarray) -> float:
@@ -136,76 +144,48 @@ def cpu(link: Any) -> float:
     return times.user + times.system
 
 
-def measure_catalog(report: Report, link: Any, count: int, *, hnsw: bool, pieces: bool) -> None:
+def measure_catalog(report: Report, link: Any, count: int, *, hnsw: bool) -> None:
     """Fill the catalog up to ``count`` hashes and measure what the catalog does with them."""
     at = {"fingerprints": count}
     videos = count // FRAMES
     hashes = draw(videos, seed=1)
     sql().start_empty(link)
-    sql().fill_videos(link, first=0, last=videos + 2 * INSERTED_VIDEOS)
+    sql().fill_videos(link, first=0, last=videos + 2 * COPIES + PROBES + 2 * INSERTED_VIDEOS)
     step = 250_000 // FRAMES
     spent = sum(copy(link, first, hashes[first : first + step]) for first in range(0, videos, step))
-    report.add("COPY without the index", [count / spent], "rows/s", at=at)
+    report.add("COPY without the indexes", [count / spent], "rows/s", at=at)
     sql().build_memory(link)
-    if pieces:
-        measure_pieces(report, link, hashes, at)
-    if hnsw:  # last, because it adds copies
+    used = cpu(link)
+    report.add("indexes: build", [seconds(sql().build_turned, link)], "s", at=at)
+    report.add("indexes: build, CPU", [(cpu(link) - used) * 1e6 / hashes.size], "us/row", at=at)
+    report.add("indexes: size", [sql().turned_bytes(link) / hashes.size], "bytes/row", at=at)
+    sql().vacuum(link)
+    measure_frames(report, link, hashes, at)
+    measure_copies(report, link, hashes, at)
+    measure_sets(report, link, videos, at)
+    insert(report, link, videos + 2 * COPIES + PROBES, at, "indexes")
+    if hnsw:  # last, because it takes the others' place
+        sql().forget_copies(link, last=videos - 1)
         measure_hnsw(report, link, hashes, at)
 
 
-def measure_hnsw(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
-    """Build the index, ask it, and add to it."""
+def insert(report: Report, link: Any, first: int, at: dict[str, float | str], name: str) -> None:
+    """Add videos while the index stands: one at a time as the analyse stage does, and all in one COPY."""
+    added = draw(2 * INSERTED_VIDEOS, seed=6)
     used = cpu(link)
-    report.add("HNSW: build", [seconds(sql().build_index, link)], "s", at=at)
-    report.add("HNSW: build, CPU", [(cpu(link) - used) * 1e6 / hashes.size], "us/row", at=at)
-    report.add("HNSW: size", [sql().index_bytes(link) / hashes.size], "bytes/row", at=at)
-    sql().vacuum(link)
-    measure_probes(report, link, hashes, at)
-    measure_videos(report, link, len(hashes), at)
-    insert(report, link, hashes, at)
+    times = [copy(link, first + n, added[n : n + 1]) for n in range(INSERTED_VIDEOS)]
+    report.add(f"{name}: insert, CPU", [(cpu(link) - used) * 1e6 / (INSERTED_VIDEOS * FRAMES)], "us/row", at=at)
+    report.add(f"{name}: insert", [FRAMES / np.mean(times)], "rows/s", at=at)
+    spent = copy(link, first + INSERTED_VIDEOS, added[INSERTED_VIDEOS:])
+    report.add(f"{name}: insert, all at once", [INSERTED_VIDEOS * FRAMES / spent], "rows/s", at=at)
 
 
-def insert(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
-    """Add copies of videos while the index stands, one at a time as the analyse stage does, and look for their sources.
-
-    Half is written by COPY, half by rows. A copy's frames differ from their source's by 0 bits to the working radius.
-    """
-    from psycopg2.extras import execute_values
-
-    from humannet_ops.catalog.connection import transaction
-    from humannet_ops.catalog.duplicates import near_candidates
-    from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
-
-    videos = len(hashes)
-    sources = np.random.default_rng(2).choice(videos, 2 * INSERTED_VIDEOS, replace=False)
-    bits = np.random.default_rng(6).integers(SEARCH_RADIUS_BITS + 1, size=len(sources) * FRAMES)
-    added = flipped(hashes[sources].ravel(), bits, seed=7).reshape(-1, FRAMES)
-    used = cpu(link)
-    by_copy = [copy(link, videos + n, added[n : n + 1]) for n in range(INSERTED_VIDEOS)]
-    report.add("HNSW: insert by COPY, CPU", [(cpu(link) - used) * 1e6 / (INSERTED_VIDEOS * FRAMES)], "us/row", at=at)
-    by_rows = []
-    for n in range(INSERTED_VIDEOS, 2 * INSERTED_VIDEOS):
-        with link.cursor() as cursor:
-            made = list(rows(videos + n, added[n : n + 1]))
-            by_rows.append(seconds(execute_values, cursor, sql().insert_rows.sql, made, page_size=1000))
-    report.add("HNSW: insert by COPY", [FRAMES / np.mean(by_copy)], "rows/s", at=at)
-    report.add("HNSW: insert by rows", [FRAMES / np.mean(by_rows)], "rows/s", at=at)
-    source_of = {f"v{videos + n}": f"v{source}" for n, source in enumerate(sources[:ASKED_VIDEOS])}
-    link.autocommit = False
-    with transaction(link):
-        found = near_candidates(link, list(source_of), SEARCH_RADIUS_BITS)
-    link.autocommit = True
-    first = [found[copied][:1] == [source] for copied, source in source_of.items()]
-    report.add("copies whose source comes first", [np.mean(first)], "share", at=at, goal=RECALL, at_least=True)
-
-
-def probes(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return probes, the number of bits flipped in each, and the place (video * FRAMES + frame) that each was at."""
+def probes(hashes: np.ndarray) -> np.ndarray:
+    """Return stored hashes with 0 to as many bits flipped as the working radius has."""
     from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
     places = np.random.default_rng(3).integers(hashes.size, size=PROBES)
-    bits = np.arange(PROBES) % (SEARCH_RADIUS_BITS + 1)
-    return flipped(hashes.ravel()[places], bits, seed=4), bits, places
+    return flipped(hashes.ravel()[places], np.arange(PROBES) % (SEARCH_RADIUS_BITS + 1), seed=4)
 
 
 def brute_force(hashes: np.ndarray, probe: np.uint64, radius: int, neighbours: int) -> np.ndarray:
@@ -220,57 +200,123 @@ def share_found(found: Sequence[int], true: np.ndarray) -> tuple[int, int]:
     return (min(wanted, sum(distance <= true[-1] for distance in found)) if wanted else 0), wanted
 
 
-def measure_probes(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
-    """Time single look-ups and hold them against brute force, for several breadths of search."""
+def measure_frames(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
+    """Look up single frames as the product does, with every number of flips: videos of one frame are put in for it.
+
+    Recall is over all videos that brute force finds within the radius.
+    """
+    from humannet_ops.catalog import duplicates
     from humannet_ops.catalog.connection import queries, transaction
-    from humannet_ops.catalog.duplicates import EF_SEARCH, NEIGHBOURS
     from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
-    asked, bits, places = probes(hashes)
-    flat = hashes.ravel()
-    true = [brute_force(flat, probe, SEARCH_RADIUS_BITS, NEIGHBOURS) for probe in asked]
+    asked = probes(hashes)
+    first = len(hashes)
+    copy(link, first, asked[:, None])
+    sql().vacuum(link)
+    everything = np.concatenate([hashes.ravel(), asked])
+    owner = np.concatenate([np.repeat(np.arange(first), FRAMES), first + np.arange(PROBES)])
+    true = {}
+    for n, probe in enumerate(asked):
+        near = [np.bitwise_count(everything ^ turned) <= SEARCH_RADIUS_BITS for turned in (probe, probe ^ MIRROR)]
+        true[name(first + n)] = {name(other) for other in np.unique(owner[near[0] | near[1]]) if other != first + n}
+    width = duplicates.search_width(queries().turned_bytes(link))
+    report.add("bits looked up", [width], "bits", at=at)
     link.autocommit = False
-    for breadth in sorted({40, 100, 200, 400, EF_SEARCH}):
+    for flips in range(1, duplicates.MAX_FLIPS + 1):
+        some = list(true)[: PROBES // flips]
         with transaction(link):
-            queries().search_settings(link, ef_search=breadth)
-            used = cpu(link)
-            spent, met, wanted, came_back = [], 0, 0, []
-            for probe, place, expected in zip(asked, places, true, strict=True):
-                began = time.monotonic()
-                found = list(sql().nearest(link, probe=f"{probe:064b}", video_id="", neighbours=NEIGHBOURS))
-                spent.append(1000 * (time.monotonic() - began))
-                there = [row["distance"] for row in found if row["distance"] <= SEARCH_RADIUS_BITS]
-                part, whole = share_found(there, expected)
-                met, wanted = met + part, wanted + whole
-                video, ordinal = divmod(int(place), FRAMES)
-                came_back.append(any(row["video_id"] == f"v{video}" and row["ordinal"] == ordinal for row in found))
-        where = {**at, "ef_search": breadth}
-        report.add(f"HNSW {breadth}: look-up", spent, "ms", at=at)
-        report.add(f"HNSW {breadth}: look-up, CPU", [1000 * (cpu(link) - used) / PROBES], "ms", at=at)
-        in_use = RECALL if breadth == EF_SEARCH else None
-        report.add(f"HNSW {breadth}: recall", [met / wanted], "share", at=at, goal=in_use, at_least=True)
-        far = bits > SEARCH_RADIUS_BITS // 2
-        report.add("HNSW: source found, 8-14 bits", [np.mean(np.array(came_back)[far])], "share", at=where)
+            queries().search_settings(link)
+            used, began, met = cpu(link), time.monotonic(), 0
+            for row in queries().near_candidates(
+                link, video_ids=some, radius=SEARCH_RADIUS_BITS, probes=1, width=width, rest=(1 << 64 - width) - 1,
+                flips=flips, keys=1 << 40, rows=duplicates.ROWS_A_KEY, limit=1 << 40,
+            ):  # fmt: skip
+                met += row["video_id"] in true[row["asked"]]
+            spent = time.monotonic() - began
+        per_probe = 1000 / (2 * len(some))  # each is looked up mirrored too
+        report.add(f"a frame, {flips} flips", [spent * per_probe], "ms/probe", at=at)
+        report.add(f"a frame, {flips} flips, CPU", [(cpu(link) - used) * per_probe], "ms/probe", at=at)
+        report.add(f"a frame, {flips} flips: recall", [met / sum(len(true[one]) for one in some)], "share", at=at)
     link.autocommit = True
 
 
-def measure_videos(report: Report, link: Any, videos: int, at: dict[str, float | str]) -> None:
+def copies(hashes: np.ndarray, kind: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Draw copies of videos: 3 to FRAMES frames that follow each other. Return them and their sources.
+
+    Of a mixed one most frames lie within 3 bits of a distance of its own, 0 to the working radius; of a far one every
+    frame lies at the working radius.
+    """
+    from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
+
+    made = np.random.default_rng({"mixed": 8, "far": 9}[kind])
+    sources = made.choice(len(hashes), COPIES, replace=False)
+    drawn = []
+    for source in sources:
+        length = int(np.exp(made.uniform(np.log(3), np.log(FRAMES + 1))))
+        start = made.integers(FRAMES - length + 1)
+        bits = np.full(length, SEARCH_RADIUS_BITS)
+        if kind == "mixed":
+            bits = made.normal(made.uniform(0, SEARCH_RADIUS_BITS), 1.5, length).round().clip(0, 64).astype(int)
+        drawn.append(flipped(hashes[source, start : start + length], bits, seed=int(made.integers(1 << 30))))
+    return drawn, sources
+
+
+def measure_copies(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
+    """Ask for the candidates of copies as the stage does; hold those that are their sources against brute force."""
+    from humannet_ops.catalog.connection import transaction
+    from humannet_ops.catalog.duplicates import near_candidates
+    from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
+
+    first = len(hashes) + PROBES
+    for kind, goal in (("mixed", RECALL), ("far", None)):
+        drawn, sources = copies(hashes, kind)
+        for n, video in enumerate(drawn):
+            copy(link, first + n, video[None])
+        sql().vacuum(link)
+        names = [name(first + n) for n in range(COPIES)]
+        link.autocommit = False
+        with transaction(link):
+            used, began = cpu(link), time.monotonic()
+            found = near_candidates(link, names, SEARCH_RADIUS_BITS)
+            spent = time.monotonic() - began
+        link.autocommit = True
+        report.add(f"candidates of {kind} copies", [1000 * spent / COPIES], "ms/video", at=at)
+        report.add(f"candidates of {kind} copies, CPU", [1000 * (cpu(link) - used) / COPIES], "ms/video", at=at)
+        flat = hashes.ravel()
+        wanted = []
+        for video, source in zip(drawn, sources, strict=True):
+            hits = sum(
+                np.bincount(np.unique(np.flatnonzero(near) // FRAMES), minlength=len(hashes))
+                for probe in video
+                if (near := np.bitwise_count(flat ^ probe) <= SEARCH_RADIUS_BITS).any()
+            )
+            # what the stage asks for: among the candidates, ranked by how many frames are shared
+            wanted.append(np.any(hits) and (hits > hits[source]).sum() < MAX_CANDIDATES and hits[source] > 0)
+        met = [name(source) in found[copied] for copied, source in zip(names, sources, strict=True)]
+        there = np.array(wanted, bool)
+        report.add(f"{kind} copies that brute force finds", [there.mean()], "share", at=at)
+        recall = float(np.mean(np.array(met)[there]))
+        report.add("of these, found", [recall], "share", at={**at, "copies": kind}, goal=goal, at_least=True)
+        first += COPIES
+
+
+def measure_sets(report: Report, link: Any, videos: int, at: dict[str, float | str]) -> None:
     """Time the candidate search of whole videos: one statement each, and one for all."""
     from humannet_ops.catalog.connection import transaction
     from humannet_ops.catalog.duplicates import near_candidates
     from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
-    names = [f"v{n}" for n in np.random.default_rng(5).integers(videos, size=ASKED_VIDEOS)]
+    names = [name(n) for n in np.random.default_rng(5).choice(videos, ASKED_VIDEOS, replace=False)]
     link.autocommit = False
     each, together = [], []
     for _ in range(PASSES):
         with transaction(link):
             began = time.monotonic()
-            single = {name: near_candidates(link, [name], SEARCH_RADIUS_BITS)[name] for name in names}
+            single = {one: near_candidates(link, [one], SEARCH_RADIUS_BITS)[one] for one in names}
             each.append(1000 * (time.monotonic() - began) / ASKED_VIDEOS)
         with transaction(link):
             began = time.monotonic()
-            joined = near_candidates(link, list(set(names)), SEARCH_RADIUS_BITS)
+            joined = near_candidates(link, names, SEARCH_RADIUS_BITS)
             together.append(1000 * (time.monotonic() - began) / ASKED_VIDEOS)
         assert single == joined, "the two ways of asking differ"
     link.autocommit = True
@@ -279,48 +325,32 @@ def measure_videos(report: Report, link: Any, videos: int, at: dict[str, float |
     report.add("one by one / in one set", np.array(each) / np.array(together), "ratio", at=at, at_least=True)
 
 
-def piece_keys(probe: int, flips: int) -> list[int]:
-    """Return the keys at which a hash with at most ``flips`` other bits in some piece is filed."""
-    masks = [sum(1 << bit for bit in some) for n in range(flips + 1) for some in combinations(range(PIECE_BITS), n)]
-    return [
-        piece << PIECE_BITS | ((probe >> (PIECE_BITS * piece)) & 0xFFFF) ^ mask
-        for piece in range(PIECES)
-        for mask in masks
-    ]
-
-
-def measure_pieces(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
-    """Time multi-index hashing: exact with three flips (14 bits over four pieces), approximate with fewer."""
-    from humannet_ops.catalog.duplicates import NEIGHBOURS
+def measure_hnsw(report: Report, link: Any, hashes: np.ndarray, at: dict[str, float | str]) -> None:
+    """Build pgvector's index instead, ask it for the nearest NEIGHBOURS, and add to it."""
+    from humannet_ops.catalog.connection import transaction
     from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
-    spent = seconds(sql().make_pieces, link)
-    spent += seconds(sql().build_pieces, link)
-    report.add("pieces: build", [spent], "s", at=at)
-    sql().vacuum_pieces(link)
-    report.add("pieces: size", [sql().pieces_bytes(link) / hashes.size], "bytes/row", at=at)
-    asked, _, _ = probes(hashes)
-    flat = hashes.ravel()
-    for flips in (1, 2, 3):
-        times, met, wanted = [], 0, 0
-        used, some = cpu(link), asked[: PROBES // (2 * flips)]
-        for probe in some:
-            expected = brute_force(flat, probe, SEARCH_RADIUS_BITS, NEIGHBOURS)
-            signed = int(probe.astype(np.int64))
-            began = time.monotonic()
-            found = list(
-                sql().nearest_by_pieces(
-                    link, probe=signed, keys=piece_keys(int(probe), flips), video_id="", radius=SEARCH_RADIUS_BITS,
-                    neighbours=NEIGHBOURS,
-                )
-            )  # fmt: skip
-            times.append(1000 * (time.monotonic() - began))
-            part, whole = share_found([row["distance"] for row in found], expected)
-            met, wanted = met + part, wanted + whole
-        report.add(f"pieces, {flips} flips: look-up", times, "ms", at=at)
-        report.add(f"pieces, {flips} flips: look-up, CPU", [1000 * (cpu(link) - used) / len(some)], "ms", at=at)
-        report.add(f"pieces, {flips} flips: recall", [met / wanted], "share", at=at)
-    sql().drop_pieces(link)
+    used = cpu(link)
+    report.add("HNSW: build", [seconds(sql().build_hnsw, link)], "s", at=at)
+    report.add("HNSW: build, CPU", [(cpu(link) - used) * 1e6 / hashes.size], "us/row", at=at)
+    report.add("HNSW: size", [sql().hnsw_bytes(link) / hashes.size], "bytes/row", at=at)
+    sql().vacuum(link)
+    asked = probes(hashes)
+    true = [brute_force(hashes.ravel(), probe, SEARCH_RADIUS_BITS, NEIGHBOURS) for probe in asked]
+    link.autocommit = False
+    for breadth in (200, 400, 800):
+        with transaction(link):
+            sql().hnsw_settings(link, ef_search=breadth)
+            used, met, wanted = cpu(link), 0, 0
+            for probe, expected in zip(asked, true, strict=True):
+                found = list(sql().nearest(link, probe=f"{probe:064b}", neighbours=NEIGHBOURS))
+                there = [row["distance"] for row in found if row["distance"] <= SEARCH_RADIUS_BITS]
+                part, whole = share_found(there, expected)
+                met, wanted = met + part, wanted + whole
+        report.add(f"HNSW {breadth}: look-up, CPU", [1000 * (cpu(link) - used) / PROBES], "ms/probe", at=at)
+        report.add(f"HNSW {breadth}: recall", [met / wanted], "share", at=at)
+    link.autocommit = True
+    insert(report, link, len(hashes), at, "HNSW")
 
 
 def measure_memory(report: Report, count: int, *, hashed: bool) -> None:
@@ -382,9 +412,8 @@ def sizes(text: str) -> list[int]:
 def main() -> int:
     """Measure as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prints", type=sizes, default=sizes("30000,100000,300000"), help="catalog sizes")
-    parser.add_argument("--hnsw-up-to", type=int, default=1_000_000, help="largest size for pgvector's index")
-    parser.add_argument("--pieces-up-to", type=int, default=3_000_000, help="largest size for multi-index hashing")
+    parser.add_argument("--prints", type=sizes, default=sizes("30000,100000,300000,1000000"), help="catalog sizes")
+    parser.add_argument("--hnsw-up-to", type=int, default=300_000, help="largest size for pgvector's index")
     parser.add_argument("--memory", type=sizes, default=sizes("1000000,10000000"), help="sizes for numpy and faiss")
     parser.add_argument("--faiss-pieces-up-to", type=int, default=10_000_000, help="largest size for faiss's hashing")
     given = parser.parse_args()
@@ -394,7 +423,7 @@ def main() -> int:
     if given.prints:
         with catalog() as link:
             for count in given.prints:
-                measure_catalog(report, link, count, hnsw=count <= given.hnsw_up_to, pieces=count <= given.pieces_up_to)
+                measure_catalog(report, link, count, hnsw=count <= given.hnsw_up_to)
     return report.end(axis="fingerprints", logarithmic=True)
 
 

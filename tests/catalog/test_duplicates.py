@@ -1,8 +1,11 @@
-"""Fingerprints come back as they were written, and copies are found however many videos are asked about at once."""
+"""Fingerprints come back as they were written; copies are found as surely as by brute force, however many videos are
+asked about at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from endings import record
 
 from humannet_ops.catalog import duplicates, migrations, planning, recording
-from humannet_ops.catalog.connection import Connection, connect, transaction
+from humannet_ops.catalog.connection import Connection, connect, queries, transaction
 from humannet_ops.catalog.discovery import Entry, Pass, record_entries
 from humannet_ops.domain.identifiers import new_run_id
 from humannet_ops.domain.records import Fingerprint, kept
@@ -92,3 +95,99 @@ def test_a_whole_partition_has_the_candidates_that_its_videos_have_one_by_one(li
     assert found["second, cut"][0] == "second"
     assert not {"first", "first, edited", "first, mirrored"} & set(found["first, far"])
     assert found["blank"] == []
+
+
+# What is searched among: so many videos of so many frames, as in tests/benchmarks/fingerprint_search.py.
+VIDEOS, FRAMES = 500, 40
+
+
+def packed(bits: np.ndarray) -> np.ndarray:
+    """Turn (n, 64) booleans into n hashes."""
+    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64)[:, 0]
+
+
+def corpus(rng: np.random.Generator) -> np.ndarray:
+    """Draw (VIDEOS, FRAMES) hashes: bits that most pictures share, shots, and few changes within a shot."""
+    bias = 1 / (1 + np.exp(-rng.normal(0, 0.45, 64)))
+    picture = packed(rng.random((VIDEOS, 64)) < bias)
+    hashes = np.empty((VIDEOS, FRAMES), np.uint64)
+    for frame in range(FRAMES):
+        share = 0.30 if frame % 10 == 0 else 0.16
+        picture = picture ^ packed(rng.random((VIDEOS, 64)) < share * rng.random((VIDEOS, 1)) * 2)
+        hashes[:, frame] = picture
+    return hashes
+
+
+def flipped(rng: np.random.Generator, hashes: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    return hashes ^ packed(rng.random((len(hashes), 64)).argsort(axis=1) < flips[:, None])
+
+
+def store(link: Connection, videos: Mapping[str, np.ndarray]) -> None:
+    """Write videos that have nothing but fingerprints, all at once as a backfill does."""
+    lines = io.StringIO()
+    csv.writer(lines).writerows(
+        (name, n, n / 4, f"{bits:064b}", f"{bits ^ MIRROR:064b}", True)
+        for name, hashes in videos.items()
+        for n, bits in enumerate(hashes.tolist())
+    )
+    lines.seek(0)
+    with transaction(link), link.cursor() as cursor:
+        cursor.execute("INSERT INTO sources (source, kind, uri) VALUES ('drawn', '', '') ON CONFLICT DO NOTHING")
+        cursor.execute(
+            "INSERT INTO videos (video_id, source, origin_uri, version, signature, partition_key)"
+            " SELECT name, 'drawn', name, 1, '', %s FROM unnest(%s) AS name",
+            (DAY, list(videos)),
+        )
+        cursor.copy_expert(queries().copy_fingerprints.sql, lines)
+
+
+def within_radius(hashes: np.ndarray, asked: np.ndarray) -> list[set[str]]:
+    """Brute force: the videos that have a frame near each of the hashes, in either orientation."""
+    found = []
+    for bits in asked:
+        near = np.minimum(np.bitwise_count(hashes ^ bits), np.bitwise_count(hashes ^ bits ^ np.uint64(MIRROR)))
+        found.append({f"v{video:020d}" for video in np.flatnonzero((near <= SEARCH_RADIUS_BITS).any(axis=1))})
+    return found
+
+
+@pytest.mark.parametrize(("bytes_a_key", "width"), [(duplicates.BYTES_A_KEY, 9), (4, 19)])
+def test_what_brute_force_finds_is_found(
+    home: Path, monkeypatch: pytest.MonkeyPatch, bytes_a_key: int, width: int
+) -> None:
+    """Frames and copies, at the worst distance; with keys as short as here, and as long as among 20,000,000."""
+    migrations.register((SPEC,), stage_versions((SPEC,)))
+    monkeypatch.setattr(duplicates, "BYTES_A_KEY", bytes_a_key)
+    rng = np.random.default_rng(3)
+    hashes = corpus(rng)
+    single = flipped(rng, rng.choice(hashes.ravel(), 40), np.full(40, SEARCH_RADIUS_BITS))
+    copies, sources = {}, {}
+    for n, source in enumerate(rng.choice(VIDEOS, 20, replace=False)):
+        frames = hashes[source, : 5 + n]
+        spread = rng.normal(rng.uniform(0, SEARCH_RADIUS_BITS), 1.5, len(frames)).round().clip(0, SEARCH_RADIUS_BITS)
+        copies[f"copy {n}"] = flipped(rng, frames, spread)
+        sources[f"copy {n}"] = f"v{source:020d}"
+    with connect() as link:
+        store(link, {f"v{n:020d}": video for n, video in enumerate(hashes)})
+        store(link, copies | {f"frame {n}": single[n : n + 1] for n in range(len(single))})
+        assert abs(duplicates.search_width(queries().turned_bytes(link)) - width) <= 1
+        found = duplicates.near_candidates(link, list(copies), SEARCH_RADIUS_BITS)
+        assert np.mean([sources[name] in found[name] for name in copies]) >= 0.99
+        assert np.mean([sources[name] == found[name][0] for name in copies if found[name]]) >= 0.95
+        found = duplicates.near_candidates(link, [f"frame {n}" for n in range(len(single))], SEARCH_RADIUS_BITS)
+    true = within_radius(hashes, single)
+    met = sum(len(true[n] & set(found[f"frame {n}"])) for n in range(len(single)))
+    # a lone frame that is the radius away may be missed where beginnings are long: a copy has others
+    assert met / sum(map(len, true)) >= (0.99 if width < 16 else 0.7)
+
+
+def test_a_picture_that_very_many_share_hides_no_copy(home: Path) -> None:
+    migrations.register((SPEC,), stage_versions((SPEC,)))
+    rng = np.random.default_rng(4)
+    title, original = rng.integers(1 << 64, size=1, dtype=np.uint64), corpus(rng)[0]
+    edited = flipped(rng, original, np.full(FRAMES, 8))
+    with connect() as link:
+        store(link, {f"title {n}": title for n in range(3 * duplicates.ROWS_A_KEY)})
+        store(link, {"original": np.append(title, original), "edited": np.append(title, edited)})
+        found = duplicates.near_candidates(link, ["edited"], SEARCH_RADIUS_BITS)["edited"]
+    assert found[0] == "original"
+    assert len(found) == duplicates.MAX_CANDIDATES
