@@ -222,19 +222,33 @@ SELECT pg_advisory_xact_lock(hashtext('settle'), hashtext(:partition_key));
 DELETE FROM day_marks WHERE partition_key = :partition_key;
 
 -- name: day_work^
--- Whether a crawl day has a video or clip on its way, and whether one of them need not wait: both end at the first.
-WITH pending AS NOT MATERIALIZED (
-    SELECT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now()) AS waits
-    FROM videos v JOIN v_videos p USING (video_id)
-    WHERE v.partition_key = :partition_key AND p.status = 'pending'
-    UNION ALL
-    SELECT false
-    FROM videos v
-    JOIN outcomes o ON o.video_id = v.video_id
-    JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
-    LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
-      AND o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts
+-- Whether a crawl day has a video or clip on its way, as v_videos counts, and whether one of them need not wait. The day's
+-- outcomes are read once; asking the view would read them once a video, or those of all days.
+WITH day AS MATERIALIZED (
+    SELECT video_id FROM videos WHERE partition_key = :partition_key AND takedown_id IS NULL
+), said AS MATERIALIZED (
+    SELECT o.subject_id, count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+           bool_or(o.outcome NOT IN ('kept', 'skipped')) AS ended,
+           bool_or(o.outcome = 'failed' AND o.retryable AND :max_attempts > coalesce((
+               SELECT a.attempts FROM attempts a
+               WHERE (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
+           ), 0)) AS again
+    FROM day JOIN outcomes o USING (video_id) JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+    GROUP BY o.subject_id
+), pending AS MATERIALIZED (
+    SELECT DISTINCT EXISTS (SELECT FROM postponements w WHERE w.subject_id = d.video_id AND w.until > now()) AS waits
+    FROM day d
+    LEFT JOIN said v ON v.subject_id = d.video_id
+    LEFT JOIN clips c ON c.video_id = d.video_id AND c.retired_at IS NULL
+    LEFT JOIN said p ON p.subject_id = c.clip_id
+    WHERE v.ended IS NOT TRUE AND (
+        c.clip_id IS NULL
+        OR (p.ended IS NOT TRUE
+            AND coalesce(v.stages, 0) + coalesce(p.stages, 0) <> (SELECT count(ordinal) FROM stages)
+            AND 'withheld' IS DISTINCT FROM (
+                SELECT r.decision FROM reviews r WHERE r.clip_id = c.clip_id ORDER BY r.review_id DESC LIMIT 1)))
+    UNION
+    SELECT false FROM said WHERE again
 )
 SELECT EXISTS (SELECT FROM pending) AS pending, EXISTS (SELECT FROM pending WHERE NOT waits) AS due;
 
