@@ -231,14 +231,9 @@ SELECT
     r.code_revision,
     a.uri AS artifact_uri,
     f.sha256 AS artifact_sha256
-FROM (
-    -- what was done to the clip, and to its video: two joins by equal ids, which can be hashed
-    SELECT clip_id, video_id, clip_id AS subject_id FROM clips
-    UNION ALL
-    SELECT clip_id, video_id, video_id FROM clips
-) c
+FROM clips c
 JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
-JOIN outcomes o ON o.subject_id = c.subject_id
+JOIN outcomes o ON o.video_id = c.video_id AND o.subject_id IN (c.clip_id, c.video_id)
 JOIN stages s ON s.stage = o.stage
 JOIN stage_runs r USING (stage_run_id)
 LEFT JOIN outcome_artifacts a

@@ -173,42 +173,6 @@ LEFT JOIN (
 ) clip ON clip.video_id = v.video_id
 WHERE v.takedown_id IS NULL;
 
-CREATE OR REPLACE VIEW v_lineage AS
-SELECT
-    c.clip_id,
-    row_number() OVER (PARTITION BY c.clip_id ORDER BY s.ordinal, o.recorded_at, a.kind) AS seq,
-    o.stage,
-    o.stage_version,
-    o.outcome,
-    o.reason,
-    o.scores,
-    o.policy_version,
-    o.model_releases,
-    r.dag_id,
-    r.run_id,
-    r.task_id,
-    r.try_number,
-    r.worker,
-    r.queue,
-    o.started_at,
-    o.seconds,
-    r.code_revision,
-    a.uri AS artifact_uri,
-    f.sha256 AS artifact_sha256
-FROM (
-    -- what was done to the clip, and to its video: two joins by equal ids, which can be hashed
-    SELECT clip_id, video_id, clip_id AS subject_id FROM clips
-    UNION ALL
-    SELECT clip_id, video_id, video_id FROM clips
-) c
-JOIN videos v ON v.video_id = c.video_id AND v.takedown_id IS NULL
-JOIN outcomes o ON o.subject_id = c.subject_id
-JOIN stages s ON s.stage = o.stage
-JOIN stage_runs r USING (stage_run_id)
-LEFT JOIN outcome_artifacts a
-    ON a.stage = o.stage AND a.subject_id = o.subject_id AND a.stage_version = o.stage_version
-LEFT JOIN artifacts f ON f.uri = a.uri;
-
 -- Where each video comes from, under which terms, and what was fetched, from where, when and by whom.
 CREATE OR REPLACE VIEW v_provenance AS
 SELECT
