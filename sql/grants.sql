@@ -7,7 +7,7 @@
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, reviewer;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader, reviewer;
 -- why a person must look at a clip, and what people decided: v_review_queue shows readers the rest
-REVOKE SELECT ON review_causes, reviews, clip_reviews FROM reader;
+REVOKE SELECT ON review_causes, reviews, review_states, clip_reviews FROM reader;
 GRANT SELECT ON
     stages, shards, shard_subjects, stage_runs, attempts, outcomes, artifacts, outcome_artifacts, videos, clips,
     fingerprints, annotations, labels, embeddings, taxonomy_nodes, postponements, object_removals

@@ -16,10 +16,10 @@ FROM current_outcomes
 WHERE subject = 'video' AND outcome NOT IN ('kept', 'skipped')
 ORDER BY subject_id, ordinal;
 
--- Where each clip stands that somebody must look at, or has looked at. Holds causes: not for the role reader.
-CREATE VIEW clip_reviews AS
+-- What sends clips to a person, and what people decided last. Holds causes: not for the role reader.
+CREATE VIEW review_states AS
 SELECT
-    c.clip_id,
+    clip_id,
     found.causes,
     CASE
         WHEN latest.decision = 'withheld' THEN 'withheld'
@@ -28,25 +28,83 @@ SELECT
         ELSE 'waiting'
     END AS review,
     found.notes,
-    greatest(found.since, CASE WHEN latest.decision = 'reopened' THEN latest.decided_at END) AS since,
     latest.decision,
     latest.decided_by,
     latest.note,
     latest.decided_at
-FROM clips c
-LEFT JOIN LATERAL (
-    SELECT array_agg(DISTINCT r.cause ORDER BY r.cause) AS causes, max(o.recorded_at) AS since,
+FROM (
+    SELECT r.clip_id, array_agg(DISTINCT r.cause ORDER BY r.cause) AS causes,
            string_agg(r.cause || ': ' || r.note, '; ' ORDER BY r.cause) FILTER (WHERE r.note <> '') AS notes
     FROM review_causes r
     JOIN stages s ON s.stage = r.stage AND s.version = r.stage_version
-    JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (r.stage, r.clip_id, r.stage_version)
-    WHERE r.clip_id = c.clip_id
-) found ON true
+    GROUP BY r.clip_id
+) found
+FULL JOIN (
+    SELECT DISTINCT ON (clip_id) clip_id, decision, causes, decided_by, note, decided_at
+    FROM reviews ORDER BY clip_id, review_id DESC
+) latest USING (clip_id);
+
+-- The same with since when a clip waits.
+CREATE VIEW clip_reviews AS
+SELECT
+    r.clip_id,
+    r.causes,
+    r.review,
+    r.notes,
+    greatest(found.since, CASE WHEN r.decision = 'reopened' THEN r.decided_at END) AS since,
+    r.decision,
+    r.decided_by,
+    r.note,
+    r.decided_at
+FROM review_states r
 LEFT JOIN LATERAL (
-    SELECT d.decision, d.causes, d.decided_by, d.note, d.decided_at FROM reviews d
-    WHERE d.clip_id = c.clip_id ORDER BY d.review_id DESC LIMIT 1
-) latest ON true
-WHERE found.causes IS NOT NULL OR latest.decision IS NOT NULL;
+    SELECT max(o.recorded_at) AS since
+    FROM review_causes x
+    JOIN stages s ON s.stage = x.stage AND s.version = x.stage_version
+    JOIN outcomes o ON (o.stage, o.subject_id, o.stage_version) = (x.stage, x.clip_id, x.stage_version)
+    WHERE x.clip_id = r.clip_id
+) found ON true;
+
+-- What the stages say together of a video, of a clip, and of a clip's video. Whoever joins them does so by all ids that
+-- they are grouped by: for one clip or video the planner puts its id into the group and finds it by index, for all it reads
+-- outcomes once and hashes. A lateral subquery would be asked once a clip, in every partition of outcomes; and what is
+-- grouped by video would be counted for all videos where one clip is asked for, hence the third.
+CREATE VIEW video_outcomes AS
+SELECT
+    o.video_id,
+    count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+    -- place, outcome and reason of the first that ended it: as an array, so that the least is found without sorting
+    min(ARRAY[to_char(o.ordinal, 'FM0000000000'), o.outcome, o.reason])
+        FILTER (WHERE o.outcome NOT IN ('kept', 'skipped')) AS ended
+FROM current_outcomes o
+WHERE o.subject = 'video'
+GROUP BY o.video_id;
+
+CREATE VIEW clip_outcomes AS
+SELECT
+    o.video_id,
+    o.subject_id AS clip_id,
+    count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+    min(ARRAY[to_char(o.ordinal, 'FM0000000000'), o.outcome, o.reason])
+        FILTER (WHERE o.outcome NOT IN ('kept', 'skipped')) AS ended,
+    max(o.detail ->> 'viewpoint') FILTER (WHERE o.stage = 'decide') AS viewpoint,
+    -- what cut says is about its file
+    jsonb_merge(o.scores ORDER BY o.ordinal) FILTER (WHERE o.stage <> 'cut') AS scores
+FROM current_outcomes o
+WHERE o.subject = 'clip'
+GROUP BY o.video_id, o.subject_id;
+
+CREATE VIEW outcomes_of_clips_video AS
+SELECT
+    c.video_id,
+    c.clip_id,
+    count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+    min(ARRAY[to_char(o.ordinal, 'FM0000000000'), o.outcome, o.reason])
+        FILTER (WHERE o.outcome NOT IN ('kept', 'skipped')) AS ended
+FROM clips c
+JOIN current_outcomes o ON o.subject_id = c.video_id
+WHERE o.subject = 'video'
+GROUP BY c.video_id, c.clip_id;
 
 CREATE VIEW v_clips AS
 SELECT
@@ -58,52 +116,35 @@ SELECT
     c.end_s,
     c.end_s - c.start_s AS duration_s,
     CASE
-        WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
-        WHEN ended.outcome IS NOT NULL THEN ended.outcome
-        WHEN decided.decision = 'withheld' THEN 'rejected'
-        WHEN passed.stages = (SELECT count(ordinal) FROM stages) THEN 'kept'
+        -- what ended the video before it had clips to judge goes first
+        WHEN on_video.ended IS NOT NULL THEN on_video.ended[2]
+        WHEN on_clip.ended IS NOT NULL THEN on_clip.ended[2]
+        WHEN reviewed.decision = 'withheld' THEN 'rejected'
+        WHEN coalesce(on_video.stages, 0) + coalesce(on_clip.stages, 0) = (SELECT count(ordinal) FROM stages) THEN 'kept'
         ELSE 'pending'
     END AS status,
     CASE
-        WHEN verdict.outcome IS NOT NULL THEN verdict.reason
-        WHEN ended.outcome IS NOT NULL THEN ended.reason
-        WHEN decided.decision = 'withheld' THEN 'withheld'
+        WHEN on_video.ended IS NOT NULL THEN on_video.ended[3]
+        WHEN on_clip.ended IS NOT NULL THEN on_clip.ended[3]
+        WHEN reviewed.decision = 'withheld' THEN 'withheld'
     END AS reason,
-    decide.detail ->> 'viewpoint' AS viewpoint,
-    coalesce(passed.scores, '{}') AS scores,
+    on_clip.viewpoint,
+    coalesce(on_clip.scores, '{}') AS scores,
     clip_file.uri AS artifact_uri,
     v.license,
-    (SELECT r.review FROM clip_reviews r WHERE r.clip_id = c.clip_id) AS review,
-    (SELECT a.uri FROM current_outcomes o JOIN outcome_artifacts a USING (stage, subject_id, stage_version)
-     WHERE o.stage = 'redact' AND o.subject_id = c.clip_id AND a.kind = 'redacted_clip') AS redacted_uri
+    reviewed.review,
+    redacted.uri AS redacted_uri
 FROM clips c
 JOIN videos v USING (video_id)
-LEFT JOIN LATERAL (
-    -- the first thing that ended the video before it had clips to judge
-    SELECT o.outcome, o.reason FROM current_outcomes o
-    WHERE o.subject_id = c.video_id AND o.subject = 'video' AND o.outcome NOT IN ('kept', 'skipped')
-    ORDER BY o.ordinal LIMIT 1
-) verdict ON true
-LEFT JOIN LATERAL (
-    SELECT o.outcome, o.reason FROM current_outcomes o
-    WHERE o.subject_id = c.clip_id AND o.outcome NOT IN ('kept', 'skipped')
-    ORDER BY o.ordinal LIMIT 1
-) ended ON true
-LEFT JOIN LATERAL (
-    SELECT d.decision FROM reviews d WHERE d.clip_id = c.clip_id ORDER BY d.review_id DESC LIMIT 1
-) decided ON true
-LEFT JOIN LATERAL (
-    -- what cut says is about its file
-    SELECT count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
-           jsonb_merge(o.scores ORDER BY o.ordinal) FILTER (WHERE o.subject = 'clip' AND o.stage <> 'cut') AS scores
-    FROM current_outcomes o
-    WHERE o.subject_id IN (c.clip_id, c.video_id)
-) passed ON true
-LEFT JOIN current_outcomes decide ON decide.stage = 'decide' AND decide.subject_id = c.clip_id
-LEFT JOIN current_outcomes cut ON cut.stage = 'cut' AND cut.subject_id = c.clip_id
+LEFT JOIN outcomes_of_clips_video on_video ON on_video.video_id = c.video_id AND on_video.clip_id = c.clip_id
+LEFT JOIN clip_outcomes on_clip ON on_clip.video_id = c.video_id AND on_clip.clip_id = c.clip_id
+LEFT JOIN review_states reviewed ON reviewed.clip_id = c.clip_id
 LEFT JOIN outcome_artifacts clip_file
-    ON clip_file.stage = 'cut' AND clip_file.subject_id = c.clip_id
-    AND clip_file.stage_version = cut.stage_version AND clip_file.kind = 'clip'
+    ON clip_file.stage = 'cut' AND clip_file.subject_id = c.clip_id AND clip_file.kind = 'clip'
+    AND clip_file.stage_version = (SELECT version FROM stages WHERE stage = 'cut')
+LEFT JOIN outcome_artifacts redacted
+    ON redacted.stage = 'redact' AND redacted.subject_id = c.clip_id AND redacted.kind = 'redacted_clip'
+    AND redacted.stage_version = (SELECT version FROM stages WHERE stage = 'redact')
 WHERE c.retired_at IS NULL AND v.takedown_id IS NULL;
 
 CREATE VIEW v_videos AS
@@ -119,38 +160,33 @@ SELECT
     v.height,
     v.fps,
     CASE
-        WHEN verdict.outcome IS NOT NULL THEN verdict.outcome
+        WHEN on_video.ended IS NOT NULL THEN on_video.ended[2]
         WHEN coalesce(clip.pending, 1) > 0 THEN 'pending'
         WHEN clip.kept > 0 THEN 'kept'
         WHEN clip.failed > 0 THEN 'failed'
         ELSE 'rejected'
     END AS status,
     CASE
-        WHEN verdict.outcome IS NOT NULL THEN verdict.reason
+        WHEN on_video.ended IS NOT NULL THEN on_video.ended[3]
         WHEN coalesce(clip.pending, 1) > 0 OR clip.kept > 0 THEN NULL
-        ELSE main.reason
+        ELSE clip.reason
     END AS reason
 FROM videos v
-LEFT JOIN LATERAL (
-    -- the first thing that ended the video before it had clips to judge
-    SELECT o.outcome, o.reason FROM current_outcomes o
-    WHERE o.subject_id = v.video_id AND o.subject = 'video' AND o.outcome NOT IN ('kept', 'skipped')
-    ORDER BY o.ordinal LIMIT 1
-) verdict ON true
-LEFT JOIN LATERAL (
+LEFT JOIN video_outcomes on_video ON on_video.video_id = v.video_id
+LEFT JOIN (
     SELECT
-        CASE WHEN count(*) = 0 THEN 1 ELSE count(*) FILTER (WHERE status = 'pending') END AS pending,
-        count(*) FILTER (WHERE status = 'kept') AS kept,
-        count(*) FILTER (WHERE status = 'failed') AS failed
-    FROM v_clips WHERE v_clips.video_id = v.video_id
-) clip ON verdict.outcome IS NULL
-LEFT JOIN LATERAL (
-    -- what ended most of its seconds; a failure before a rejection, because a failure asks for a person
-    SELECT c.reason FROM v_clips c
-    WHERE c.video_id = v.video_id AND c.status IN ('rejected', 'failed')
-    GROUP BY c.status, c.reason
-    ORDER BY c.status, sum(c.duration_s) DESC, c.reason LIMIT 1
-) main ON verdict.outcome IS NULL
+        video_id,
+        coalesce(sum(clips) FILTER (WHERE status = 'pending'), 0) AS pending,
+        sum(clips) FILTER (WHERE status = 'kept') AS kept,
+        sum(clips) FILTER (WHERE status = 'failed') AS failed,
+        -- what ended most of its seconds; a failure before a rejection, because a failure asks for a person
+        (array_agg(reason ORDER BY status, seconds DESC, reason) FILTER (WHERE status IN ('rejected', 'failed')))[1] AS reason
+    FROM (
+        SELECT video_id, status, reason, count(*) AS clips, sum(duration_s) AS seconds
+        FROM v_clips GROUP BY video_id, status, reason
+    ) alike
+    GROUP BY video_id
+) clip ON clip.video_id = v.video_id
 WHERE v.takedown_id IS NULL;
 
 -- Clips that wait for a person. What sends them there is shown to whoever may read review_causes, which the role reader
@@ -507,11 +543,11 @@ SELECT
     m.uri AS metadata_uri,
     v.gone_at
 FROM videos v
-LEFT JOIN LATERAL (
-    SELECT o.stage_version, o.detail FROM outcomes o
-    WHERE o.stage = 'fetch' AND o.subject_id = v.video_id AND o.outcome = 'kept'
-    ORDER BY o.recorded_at DESC LIMIT 1
-) f ON true
+LEFT JOIN (
+    SELECT DISTINCT ON (subject_id) subject_id, stage_version, detail FROM outcomes
+    WHERE stage = 'fetch' AND outcome = 'kept'
+    ORDER BY subject_id, recorded_at DESC
+) f ON f.subject_id = v.video_id
 LEFT JOIN outcome_artifacts m
     ON m.stage = 'fetch' AND m.subject_id = v.video_id AND m.stage_version = f.stage_version AND m.kind = 'metadata'
 WHERE v.takedown_id IS NULL;

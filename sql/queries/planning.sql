@@ -222,19 +222,41 @@ SELECT pg_advisory_xact_lock(hashtext('settle'), hashtext(:partition_key));
 DELETE FROM day_marks WHERE partition_key = :partition_key;
 
 -- name: day_work^
--- Whether a crawl day has a video or clip on its way, and whether one of them need not wait: both end at the first.
+-- Whether a crawl day has a video or clip on its way, as v_videos counts, and whether one of them need not wait: both end at
+-- the first. A video at a time, because the day's outcomes joined as a set are those of all days while these are few.
 WITH pending AS NOT MATERIALIZED (
-    SELECT EXISTS (SELECT FROM postponements w WHERE w.subject_id = v.video_id AND w.until > now()) AS waits
-    FROM videos v JOIN v_videos p USING (video_id)
-    WHERE v.partition_key = :partition_key AND p.status = 'pending'
-    UNION ALL
-    SELECT false
+    SELECT NOT w.again AND EXISTS (
+        SELECT FROM postponements p WHERE p.subject_id = v.video_id AND p.until > now()
+    ) AS waits
     FROM videos v
-    JOIN outcomes o ON o.video_id = v.video_id
-    JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
-    LEFT JOIN attempts a ON a.stage = o.stage AND a.stage_version = o.stage_version AND a.subject_id = o.subject_id
-    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
-      AND o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts
+    CROSS JOIN LATERAL (
+        WITH said AS MATERIALIZED (
+            SELECT o.subject_id, count(*) FILTER (WHERE o.outcome IN ('kept', 'skipped')) AS stages,
+                   bool_or(o.outcome NOT IN ('kept', 'skipped')) AS ended,
+                   bool_or(o.outcome = 'failed' AND o.retryable AND :max_attempts > coalesce((
+                       SELECT a.attempts FROM attempts a
+                       WHERE (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
+                   ), 0)) AS again
+            FROM outcomes o JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+            WHERE o.video_id = v.video_id
+            GROUP BY o.subject_id
+        )
+        SELECT coalesce((SELECT bool_or(again) FROM said), false) AS again,
+               NOT EXISTS (SELECT FROM said WHERE subject_id = v.video_id AND ended) AND (
+                   NOT EXISTS (SELECT FROM clips c WHERE c.video_id = v.video_id AND c.retired_at IS NULL)
+                   OR EXISTS (
+                       SELECT FROM clips c LEFT JOIN said x ON x.subject_id = c.clip_id
+                       WHERE c.video_id = v.video_id AND c.retired_at IS NULL AND x.ended IS NOT TRUE
+                         AND (SELECT count(ordinal) FROM stages) <> coalesce(x.stages, 0)
+                             + coalesce((SELECT stages FROM said WHERE subject_id = v.video_id), 0)
+                         AND 'withheld' IS DISTINCT FROM (
+                             SELECT r.decision FROM reviews r WHERE r.clip_id = c.clip_id
+                             ORDER BY r.review_id DESC LIMIT 1)
+                   )
+               ) AS pending
+        OFFSET 0
+    ) w
+    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL AND (w.pending OR w.again)
 )
 SELECT EXISTS (SELECT FROM pending) AS pending, EXISTS (SELECT FROM pending WHERE NOT waits) AS due;
 

@@ -20,8 +20,9 @@ ORDER BY n.similarity DESC, n.clip_id;
 SELECT n.clip_id, n.video_id, n.source, v.title, n.start_s, n.end_s, n.similarity, n.wanted
 FROM (
     SELECT v_corpus.*, similarity, ((:condition)) IS TRUE AS wanted
-    FROM similar_clips(:clip_id, :candidates) near (clip_id, near_video_id, similarity)
-    JOIN v_corpus USING (clip_id)
+    FROM similar_clips(:clip_id, :candidates) near (near_clip_id, near_video_id, similarity)
+    -- a clip at a time: joined as a set, what v_corpus counts would be counted of all clips
+    CROSS JOIN LATERAL (SELECT * FROM v_corpus x WHERE x.clip_id = near.near_clip_id OFFSET 0) v_corpus
 ) n
 JOIN videos v USING (video_id)
 ORDER BY n.similarity DESC, n.clip_id;

@@ -1,20 +1,21 @@
 -- name: source_yields
 -- What each source has brought, and its last crawl.
-SELECT s.source, v.videos, v.kept, v.rejected, v.failed, v.pending, v.hours, c.kept_hours,
+SELECT s.source, coalesce(v.videos, 0) AS videos, coalesce(v.kept, 0) AS kept, coalesce(v.rejected, 0) AS rejected,
+       coalesce(v.failed, 0) AS failed, coalesce(v.pending, 0) AS pending, coalesce(v.hours, 0) AS hours,
+       coalesce(c.kept_hours, 0) AS kept_hours,
        last.partition_key AS last_partition, last.ended_at AS last_ended_at, last.seen AS last_seen, last.new AS last_new,
        last.changed AS last_changed, last.gone AS last_gone, crawls.watermark, waiting.waiting, waiting.waiting_until,
        waiting.waiting_for
 FROM sources s
-LEFT JOIN LATERAL (
-    SELECT count(*) AS videos, count(*) FILTER (WHERE status = 'kept') AS kept,
+LEFT JOIN (
+    SELECT source, count(*) AS videos, count(*) FILTER (WHERE status = 'kept') AS kept,
            count(*) FILTER (WHERE status = 'rejected') AS rejected, count(*) FILTER (WHERE status = 'failed') AS failed,
            count(*) FILTER (WHERE status = 'pending') AS pending, coalesce(sum(duration_s), 0) / 3600 AS hours
-    FROM v_videos WHERE v_videos.source = s.source
-) v ON true
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(duration_s), 0) / 3600 AS kept_hours FROM v_clips
-    WHERE v_clips.source = s.source AND status = 'kept'
-) c ON true
+    FROM v_videos GROUP BY source
+) v ON v.source = s.source
+LEFT JOIN (
+    SELECT source, sum(duration_s) / 3600 AS kept_hours FROM v_clips WHERE status = 'kept' GROUP BY source
+) c ON c.source = s.source
 LEFT JOIN LATERAL (
     SELECT * FROM crawls WHERE crawls.source = s.source ORDER BY ended_at DESC LIMIT 1
 ) last ON true

@@ -221,8 +221,14 @@ def measure_recording(report: Report, at: dict[str, int]) -> None:
     from humannet_ops.catalog import counting, reading
     from humannet_ops.catalog.connection import connect
 
-    for writers, batch, begin in WRITERS:
-        many = 20_000 if batch > 1 and not begin else 4_000
+    ((free,),) = reading.ask(
+        "select count(*) from clips c where not exists (select from outcomes o where o.stage = 'cut' "
+        "and o.subject_id = c.clip_id)"
+    )[1]
+    wanted = [20_000 if batch > 1 and not begin else 4_000 for _, batch, begin in WRITERS]
+    for (writers, batch, begin), want in zip(WRITERS, wanted, strict=True):
+        # a small catalog has too few for all: each then takes its share
+        many = min(want, want * free // sum(wanted))
         subjects = [
             (row[0], row[1])
             for row in reading.ask(
@@ -230,6 +236,10 @@ def measure_recording(report: Report, at: dict[str, int]) -> None:
                 f"where o.stage = 'cut' and o.subject_id = c.clip_id) limit {many}"
             )[1]
         ]
+        if len(subjects) < many:
+            print(f"{len(subjects):,} of {many:,} subjects are left to record: the rate is of fewer", flush=True)
+        if not subjects:
+            continue
         parts = [(subjects[n::writers], batch, begin) for n in range(writers)]
         with ProcessPoolExecutor(writers, mp_context=get_context("spawn")) as pool:
             list(pool.map(warm, range(writers)))
