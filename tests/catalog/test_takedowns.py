@@ -196,7 +196,10 @@ def test_what_is_taken_down_is_in_no_view_and_on_no_page_before_anything_is_remo
     assert (done.videos, done.repeated) == (1, False)
     # objects and rows are all there still: being out of sight waits for none of that
     assert len(objects()) == 11
-    internal = ("current_outcomes", "video_verdicts", "video_yields", "v_takedowns")
+    internal = (
+        "current_outcomes", "video_outcomes", "clip_outcomes", "outcomes_of_clips_video", "video_verdicts",
+        "video_yields", "v_takedowns",
+    )  # fmt: skip
     after = everything("v", internal)
     for word in (gone, *clips, "goes"):
         assert word not in after
