@@ -233,7 +233,7 @@ def check(report: Report, side: str, output: Path, promised: int) -> bool:
     report.add("clips written", [len(written)], "clips", at={"by": side})
     report.add("frames written", [frames], f"of {promised}", at={"by": side})
     if frames < promised and not side.startswith("our"):
-        print(f"  {side} lost {promised - frames} frames and did so much less work: our ratio is the worse", flush=True)
+        print(f"  {side} lost {promised - frames} frames; if it worked less for it, our ratio is the worse", flush=True)
     return bool(written) and frames == promised
 
 
