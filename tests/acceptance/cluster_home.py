@@ -112,7 +112,8 @@ class Drilled:
         Args:
             number: How many.
             people: Whether the first is of people whom the catalog has not seen yet, as long as the samples last; the
-                very first always is. The others leave as near-duplicates, which spares the stages of annotation.
+                very first always is. The others are as large as what was seen, so that they leave as near-duplicates,
+                which spares the stages of annotation.
         """
         for turn in range(number):
             serial = next(self._serial)
@@ -124,7 +125,7 @@ class Drilled:
             subprocess.run(
                 [
                     imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", str(start), "-i", self.samples / name,
-                    "-t", str(VIDEO_S), "-vf", f"scale=-2:{240 + 2 * (serial % 40)}", "-preset", "ultrafast",
+                    "-t", str(VIDEO_S), "-vf", "scale=-2:240", "-preset", "ultrafast",
                     "-metadata", f"comment={serial}", "-an", self.videos / f"video {serial:03}.mp4",
                 ],
                 check=True,
