@@ -48,7 +48,7 @@ SELECT subject_id, label, bin::int AS bin FROM packed ORDER BY bin, tried DESC, 
 
 -- name: plan_clip_shards
 -- The same for clips. A video's clips stay together, so that what was measured on it is read once. Outcomes are found by
--- their videos, of which there are far fewer than clips.
+-- their videos, of which there are far fewer than clips; the clips themselves are looked at last, when few are left.
 WITH day AS MATERIALIZED (
     SELECT video_id, source, coalesce(title, origin_uri) AS label
     FROM videos
@@ -64,12 +64,21 @@ WITH day AS MATERIALIZED (
           WHERE (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
       ), 0))
 ), met AS MATERIALIZED (
-    SELECT o.subject_id, count(*) AS needs
+    SELECT o.video_id, o.subject_id, count(*) AS needs
     FROM day JOIN outcomes o USING (video_id)
     JOIN unnest(:needs::text[], :need_versions::text[]) AS need (stage, version)
         ON need.stage = o.stage AND need.version = o.stage_version
     WHERE o.stage = ANY (:needs::text[]) AND o.outcome IN ('kept', 'skipped')
-    GROUP BY o.subject_id
+    GROUP BY o.video_id, o.subject_id
+), ready AS (
+    SELECT video_id, subject_id FROM met WHERE subject_id <> video_id AND needs = cardinality(:needs::text[])
+    UNION ALL
+    SELECT c.video_id, c.clip_id
+    FROM met of_video
+    JOIN clips c ON c.video_id = of_video.video_id
+    LEFT JOIN met of_clip ON of_clip.subject_id = c.clip_id
+    WHERE of_video.subject_id = of_video.video_id
+      AND of_video.needs + coalesce(of_clip.needs, 0) = cardinality(:needs::text[])
 ), due AS (
     SELECT c.clip_id AS subject_id, c.video_id, v.source, v.label,
            EXISTS (
@@ -77,16 +86,17 @@ WITH day AS MATERIALIZED (
                WHERE a.stage = :stage AND a.stage_version = :version AND a.subject_id = c.clip_id
            ) AS tried,
            greatest(c.end_s - c.start_s, 0.1) AS seconds, c.start_frame
-    FROM day v
-    JOIN clips c ON c.video_id = v.video_id AND c.retired_at IS NULL
-    LEFT JOIN met of_clip ON of_clip.subject_id = c.clip_id
-    LEFT JOIN met of_video ON of_video.subject_id = c.video_id
-    WHERE coalesce(of_clip.needs, 0) + coalesce(of_video.needs, 0) = cardinality(:needs::text[])
-      AND NOT EXISTS (SELECT FROM final f WHERE f.subject_id = c.clip_id)
-      AND NOT EXISTS (
-          SELECT FROM postponements p
-          WHERE p.stage = :stage AND p.subject_id = c.clip_id AND p.until > now()
-      )
+    FROM (
+        SELECT video_id, subject_id FROM ready r
+        WHERE NOT EXISTS (SELECT FROM final f WHERE f.subject_id = r.subject_id)
+        OFFSET 0
+    ) r
+    JOIN day v ON v.video_id = r.video_id
+    JOIN clips c ON c.clip_id = r.subject_id AND c.retired_at IS NULL
+    WHERE NOT EXISTS (
+        SELECT FROM postponements p
+        WHERE p.stage = :stage AND p.subject_id = c.clip_id AND p.until > now()
+    )
 ), by_video AS (
     SELECT video_id, source, bool_or(tried) AS tried, sum(seconds) AS seconds FROM due GROUP BY video_id, source
 ), turns AS (

@@ -126,6 +126,23 @@ def test_each_stage_gets_what_the_one_before_kept_and_nothing_twice(platform: Pl
     }
 
 
+def test_a_clip_waits_for_its_videos_stages_too(home) -> None:
+    specs = pipeline()
+    specs["detect"] = StageSpec("detect", "video", 1, "gpu", ("analyse",), ("analyse",))
+    specs["cut"] = StageSpec("cut", "clip", 1, "cpu", ("decide", "detect"), ("fetch",))
+    platform = Platform({name: specs[name] for name in ("fetch", "analyse", "detect", "decide", "cut")})
+    discover("a", "b")
+    platform.run("fetch", fetched)
+    platform.run("analyse", analysed((0, 300), (300, 600), (600, 900)))
+    platform.run("decide", lambda s: kept() if s.start_frame else rejected(Reason.NO_MOTION))
+    assert platform.run("cut", keep) == []
+    platform.run("detect", lambda s: kept() if s.title == "a" else rejected(Reason.NO_PERSON))
+    with connect() as link, transaction(link), link.cursor() as cursor:
+        cursor.execute("update clips set retired_at = now() where start_frame = 600")
+    assert platform.run("cut", keep) == ["a:300-600"]
+    assert platform.run("cut", keep) == []
+
+
 def test_a_new_version_is_due_with_all_that_reads_it_and_nothing_else(platform: Platform) -> None:
     discover("a")
     platform.run("fetch", fetched)
