@@ -81,3 +81,11 @@ def test_one_clip_says_what_all_say(filled: None) -> None:
         for clip in [*clips[:3], *clips[-20:], *(c for c in clips if c["status"] != "pending")]:
             cursor.execute("select * from v_clips where clip_id = %s", (clip["clip_id"],))
             assert [dict(row) for row in cursor] == [clip]
+
+
+def test_the_lineage_of_one_clip_is_the_views(filled: None) -> None:
+    columns, found = reading.ask("select * from v_lineage order by clip_id, seq")
+    steps = [dict(zip(columns, row, strict=True)) for row in found]
+    for clip in {step["clip_id"] for step in [*steps[:20], *steps[-20:]]}:
+        expected = [step for step in steps if step["clip_id"] == clip]
+        assert [dict(row) for row in reading.rows("lineage", clip_id=clip)] == expected
