@@ -118,17 +118,25 @@ SIDES: dict[str, Commands] = {
 }
 # what --only takes: our side, the other side, and the goal of our share in its cost (issue 6); None: for comparison
 COMPARED: dict[str, list[tuple[str, str, float | None]]] = {
-    "shots": [("our shots", "PySceneDetect shots", 0.5)],
+    "shots": [
+        ("our shots", "PySceneDetect shots", 0.5),
+        ("ffmpeg decode", "PySceneDetect shots", None),
+    ],
     "split": [
         ("our split", "PySceneDetect split", 0.5),
         ("our split, all encoded", "PySceneDetect split", 0.5),
         ("ffmpeg encode", "PySceneDetect split", None),
     ],
-    "video2dataset": [("our split", "video2dataset", 0.25), ("our split, all encoded", "video2dataset", 0.25)],
+    "video2dataset": [
+        ("our split", "video2dataset", 0.25),
+        ("our split, all encoded", "video2dataset", 0.25),
+        ("ffmpeg encode", "video2dataset", None),
+    ],
     "curate": [
         ("our curation", "Data-Juicer", 0.1),
         ("our curation, all encoded", "Data-Juicer", 0.1),
         ("our curation", "Data-Juicer, small motion", None),
+        ("ffmpeg encode", "Data-Juicer", None),
     ],
     "apart": [("our analysis", "our steps apart", 0.35)],
     "limit": [("our analysis", "ffmpeg decode", 1.5)],
