@@ -188,24 +188,41 @@ ORDER BY s.ordinal, a.model_release;
 -- name: due_stages
 -- Which of these stages a crawl day has subjects for that are still on their way: without a final outcome there, and
 -- neither rejected nor failed elsewhere. Whether their needs are met is not asked: that may come about before their turn.
-SELECT w.stage
-FROM unnest(:stages::text[], :versions::text[], :subjects::text[]) WITH ORDINALITY AS w (stage, version, subject, place)
-WHERE EXISTS (
-    SELECT FROM videos v
-    LEFT JOIN clips c ON w.subject = 'clip' AND c.video_id = v.video_id AND c.retired_at IS NULL
-    WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL AND (w.subject = 'video' OR c.clip_id IS NOT NULL)
-      AND NOT EXISTS (
-          SELECT FROM outcomes o
-          LEFT JOIN attempts a USING (stage, stage_version, subject_id)
-          WHERE o.stage = w.stage AND o.stage_version = w.version AND o.subject_id = coalesce(c.clip_id, v.video_id)
-            AND NOT (o.outcome = 'failed' AND o.retryable AND coalesce(a.attempts, 0) < :max_attempts)
-      )
-      AND NOT EXISTS (
-          SELECT FROM stages s JOIN outcomes o ON o.stage = s.stage AND o.stage_version = s.version
-          WHERE s.ordinal IS NOT NULL AND s.stage <> w.stage AND o.subject_id IN (v.video_id, c.clip_id)
-            AND o.outcome IN ('rejected', 'failed')
-      )
+-- A video at a time, as day_work: what is joined stays small, whatever the planner knows.
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(:stages::text[], :versions::text[], :subjects::text[]) WITH ORDINALITY AS w (stage, version, subject, place)
 )
+SELECT w.stage
+FROM videos v
+CROSS JOIN LATERAL (
+    WITH said AS MATERIALIZED (
+        SELECT o.subject_id, array_agg(o.stage) FILTER (WHERE s.stage IS NOT NULL AND o.outcome IN ('rejected', 'failed')) AS ended,
+               array_agg(o.stage) FILTER (WHERE w.stage IS NOT NULL AND NOT (
+                   o.outcome = 'failed' AND o.retryable AND :max_attempts > coalesce((
+                       SELECT a.attempts FROM attempts a
+                       WHERE (a.stage, a.subject_id, a.stage_version) = (o.stage, o.subject_id, o.stage_version)
+                   ), 0))) AS final
+        FROM outcomes o
+        LEFT JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version AND s.ordinal IS NOT NULL
+        LEFT JOIN asked w ON w.stage = o.stage AND w.version = o.stage_version
+        WHERE o.video_id = v.video_id
+        GROUP BY o.subject_id
+    )
+    SELECT DISTINCT w.stage, w.place
+    FROM (
+        SELECT 'video' AS subject, v.video_id AS subject_id
+        UNION ALL
+        SELECT 'clip', c.clip_id FROM clips c WHERE c.video_id = v.video_id AND c.retired_at IS NULL
+    ) x
+    JOIN asked w ON w.subject = x.subject
+    LEFT JOIN said own ON own.subject_id = x.subject_id
+    LEFT JOIN said of_video ON of_video.subject_id = v.video_id
+    WHERE w.stage <> ALL (coalesce(own.final, '{}'))
+      AND coalesce(own.ended, '{}') || coalesce(of_video.ended, '{}') <@ ARRAY[w.stage]
+    OFFSET 0
+) w
+WHERE v.partition_key = :partition_key AND v.takedown_id IS NULL
+GROUP BY w.stage, w.place
 ORDER BY w.place;
 
 -- name: unsettled_days

@@ -165,6 +165,7 @@ def measure_planning(report: Report, at: dict[str, int]) -> None:
     if set(shards) != {1}:
         raise SystemExit(f"one shard is due, {set(shards)} were planned")
     report.add("planning the one shard that is due in a day of 10,000 clips", found, "ms", at=at, goal=50)
+    measure_due_stages(report, at, middle)
     shards.clear()
     found = times(lambda _n: shards.append(len(planning.plan_shards(cut, registry.versions(), last, **plan))), 5)
     report.add(
@@ -180,6 +181,20 @@ def measure_planning(report: Report, at: dict[str, int]) -> None:
     )  # fmt: skip
     if due[-1] != [middle, last]:
         raise SystemExit(f"due are {due[-1]}, not {middle} and {last}")
+
+
+def measure_due_stages(report: Report, at: dict[str, int], day: str) -> None:
+    """Which stages a day has work for, asked once by each leg of its way: a day that is done but for one stage."""
+    from humannet_ops.catalog import planning
+    from humannet_ops.stages import registry
+
+    due: list[list[str]] = []
+    found = times(
+        lambda _n: due.append(planning.due_stages(registry.specs(), registry.versions(), day, max_attempts=3)), 5
+    )
+    if due[-1] != ["redact"]:
+        raise SystemExit(f"redact is due, not {due[-1]}")
+    report.add("finding the stages that a day of 10,000 clips has work for", found, "ms", at=at)
 
 
 def record_shard(arguments: tuple[list[tuple[str, str]], int, bool]) -> tuple[int, float, float]:
@@ -351,6 +366,7 @@ def main() -> int:
 FLAT = (
     "lineage of one clip", "funnel", "planning the one shard that is due in a day of 10,000 clips",
     "planning a day of 4,000 due clips, a shard", "finding the days that are due",
+    "finding the stages that a day of 10,000 clips has work for",
 )  # fmt: skip
 
 

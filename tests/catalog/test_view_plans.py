@@ -10,7 +10,7 @@ import pytest
 from test_planning import Platform, analysed, discover, fetched, pipeline
 
 from humannet_ops.catalog import reading
-from humannet_ops.catalog.connection import connect
+from humannet_ops.catalog.connection import connect, queries
 from humannet_ops.domain.outcome import Reason
 from humannet_ops.domain.records import kept, rejected
 
@@ -89,3 +89,12 @@ def test_the_lineage_of_one_clip_is_the_views(filled: None) -> None:
     for clip in {step["clip_id"] for step in [*steps[:20], *steps[-20:]]}:
         expected = [step for step in steps if step["clip_id"] == clip]
         assert [dict(row) for row in reading.rows("lineage", clip_id=clip)] == expected
+
+
+def test_a_days_due_stages_are_found_a_video_at_a_time(filled: None) -> None:
+    asked = {"stages": ["analyse", "cut"], "versions": ["1", "1"], "subjects": ["video", "clip"]}
+    with connect() as link, link.cursor() as cursor:
+        question = cursor.mogrify(queries().due_stages.sql, {**asked, "partition_key": "2026-01-01", "max_attempts": 3})
+    # joined as a set, a day's clips met the rejected ones of all days: hours at a hundred thousand clips
+    read = {node["Relation Name"] for node in plan(question.decode()) if node["Node Type"] == "Seq Scan"}
+    assert not read & {"outcomes_fetch", "outcomes_analyse", "outcomes_decide", "clips"}
