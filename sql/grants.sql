@@ -105,6 +105,7 @@ GRANT SELECT ON tally_marks, video_tallies, funnel_totals, settled_days, day_mar
 GRANT DELETE ON tally_marks TO crawler, worker;
 GRANT INSERT, DELETE, UPDATE (clips, microseconds) ON video_tallies TO crawler, worker;
 GRANT INSERT, UPDATE (videos, clips, microseconds) ON funnel_totals TO crawler, worker;
+GRANT SELECT, INSERT, DELETE, UPDATE (fetched, decided, kept_s, cost_s) ON yields TO crawler, worker;
 GRANT INSERT, DELETE, UPDATE (versions, settled_at) ON settled_days TO crawler;
 GRANT DELETE ON day_marks TO crawler;
 

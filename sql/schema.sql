@@ -471,6 +471,15 @@ CREATE TABLE funnel_totals (
 );
 COMMENT ON TABLE funnel_totals IS 'The sums of video_tallies.';
 
+CREATE TABLE yields (
+    video_id text PRIMARY KEY,
+    fetched  boolean NOT NULL,
+    decided  boolean NOT NULL,
+    kept_s   double precision NOT NULL,
+    cost_s   double precision NOT NULL
+);
+COMMENT ON TABLE yields IS 'What became of each video, as of when fold_tallies counted it last: the view video_yields adds what changed since. A version that is raised changes nothing here before the video is looked at again.';
+
 -- A crawl day is settled when nothing of it is on its way; until something of it changes, nobody looks again.
 CREATE TABLE settled_days (
     partition_key text PRIMARY KEY,
@@ -497,6 +506,44 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN clips c ON c.clip_id = o.subject_id
     WHERE o.video_id = ANY (videos) AND v.takedown_id IS NULL AND c.retired_at IS NULL
     GROUP BY o.video_id, v.source, o.stage, o.stage_version, o.outcome, o.reason
+$$;
+
+-- What becomes of videos, which sources, channels and keywords are judged by: the same that v_videos and v_clips say.
+CREATE FUNCTION count_yields(videos text[])
+RETURNS TABLE (video_id text, fetched boolean, decided boolean, kept_s double precision, cost_s double precision)
+LANGUAGE sql STABLE AS $$
+    -- grouped twice and not joined: the planner does not know how many videos it is asked for
+    WITH total AS (
+        SELECT count(*) FILTER (WHERE subject = 'video') AS video_stages,
+               count(*) FILTER (WHERE subject = 'clip') AS clip_stages
+        FROM stages WHERE ordinal IS NOT NULL
+    ), subjects AS (
+        SELECT video_id, subject_id, subject_id = video_id AS is_video, sum(stages) AS stages, bool_or(ended) AS ended,
+               bool_or(fetched) AS fetched, sum(cost_s) AS cost_s, max(length_s) AS length_s
+        FROM (
+            SELECT o.video_id, o.subject_id, 1 AS stages, o.outcome NOT IN ('kept', 'skipped') AS ended,
+                   o.stage = 'fetch' AND o.outcome = 'kept' AS fetched, o.seconds AS cost_s, NULL::float8 AS length_s
+            FROM outcomes o JOIN stages s ON s.stage = o.stage AND s.version = o.stage_version
+            WHERE o.video_id = ANY (videos)
+            UNION ALL
+            SELECT c.video_id, c.clip_id, 0, false, false, 0, c.end_s - c.start_s
+            FROM clips c WHERE c.video_id = ANY (videos) AND c.retired_at IS NULL
+        ) told
+        GROUP BY video_id, subject_id
+    ), found AS (
+        SELECT x.video_id, bool_or(x.fetched) AS fetched, bool_or(x.ended) FILTER (WHERE x.is_video) AS ended,
+               max(x.stages) FILTER (WHERE x.is_video) AS stages,
+               bool_and(x.ended OR x.stages = t.clip_stages) FILTER (WHERE x.length_s IS NOT NULL) AS clips_decided,
+               sum(x.length_s) FILTER (WHERE NOT x.ended AND x.stages = t.clip_stages) AS kept_s,
+               sum(x.cost_s) FILTER (WHERE x.is_video OR x.length_s IS NOT NULL) AS cost_s
+        FROM subjects x CROSS JOIN total t
+        GROUP BY x.video_id
+    )
+    SELECT f.video_id, f.fetched, f.ended OR (f.stages = t.video_stages AND f.clips_decided IS TRUE),
+           CASE WHEN f.ended OR f.stages < t.video_stages THEN 0 ELSE coalesce(f.kept_s, 0) END, f.cost_s
+    FROM found f CROSS JOIN total t
+    JOIN videos v ON v.video_id = f.video_id AND v.takedown_id IS NULL
+    WHERE f.stages IS NOT NULL
 $$;
 
 -- Folds up to ``most`` marks, unless somebody else is folding: they or the next do it then. Returns how many it took.
@@ -542,6 +589,16 @@ BEGIN
     ON CONFLICT (source, stage, stage_version, outcome, reason)
     DO UPDATE SET videos = t.videos + excluded.videos, clips = t.clips + excluded.clips,
                   microseconds = t.microseconds + excluded.microseconds;
+    WITH counted AS MATERIALIZED (
+        SELECT * FROM count_yields(marked)
+    ), vanished AS (
+        DELETE FROM yields y WHERE y.video_id = ANY (marked) AND NOT EXISTS (SELECT FROM counted c WHERE c.video_id = y.video_id)
+    )
+    INSERT INTO yields AS y (video_id, fetched, decided, kept_s, cost_s) SELECT * FROM counted
+    ON CONFLICT (video_id) DO UPDATE
+    SET fetched = excluded.fetched, decided = excluded.decided, kept_s = excluded.kept_s, cost_s = excluded.cost_s
+    WHERE (y.fetched, y.decided, y.kept_s, y.cost_s)
+        IS DISTINCT FROM (excluded.fetched, excluded.decided, excluded.kept_s, excluded.cost_s);
     RETURN taken;
 END $$;
 

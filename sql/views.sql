@@ -422,33 +422,18 @@ LEFT JOIN LATERAL (
 ) label ON true;
 
 -- Each video on its way: whether it was fetched, whether its way has ended, the seconds of it that are kept, and the
--- seconds of work that it took. The same as v_videos and v_clips say, for many videos at once.
+-- seconds of work that it took. Counted as outcomes are recorded, so that a crawl that judges a source need not read the
+-- corpus: the same as v_videos and v_clips say, but that after a version was raised the last verdict stands until the next.
 CREATE VIEW video_yields AS
-WITH total AS (
-    SELECT count(*) FILTER (WHERE subject = 'video') AS video_stages,
-           count(*) FILTER (WHERE subject = 'clip') AS clip_stages
-    FROM stages WHERE ordinal IS NOT NULL
-), on_video AS (
-    SELECT video_id, bool_or(stage = 'fetch' AND outcome = 'kept') AS fetched, bool_or(outcome NOT IN ('kept', 'skipped')) AS ended,
-           count(*) AS stages, sum(seconds) AS cost_s
-    FROM current_outcomes WHERE subject = 'video' GROUP BY video_id
-), on_clip AS (
-    SELECT c.video_id, c.end_s - c.start_s AS duration_s, bool_or(o.outcome NOT IN ('kept', 'skipped')) AS ended,
-           count(o.stage) AS stages, sum(o.seconds) AS cost_s
-    FROM clips c LEFT JOIN current_outcomes o ON o.subject_id = c.clip_id
-    WHERE c.retired_at IS NULL GROUP BY c.clip_id
-), on_clips AS (
-    SELECT video_id, bool_and(ended IS TRUE OR stages = clip_stages) AS decided,
-           sum(duration_s) FILTER (WHERE ended IS FALSE AND stages = clip_stages) AS kept_s, sum(cost_s) AS cost_s
-    FROM on_clip, total GROUP BY video_id
+WITH counted AS MATERIALIZED (
+    SELECT f.*
+    FROM (SELECT array_agg(DISTINCT video_id) AS videos FROM tally_marks) marked CROSS JOIN LATERAL count_yields(marked.videos) f
 )
-SELECT
-    v.video_id,
-    v.fetched,
-    v.ended OR (v.stages = t.video_stages AND c.decided IS TRUE) AS decided,
-    CASE WHEN v.ended OR v.stages < t.video_stages THEN 0 ELSE coalesce(c.kept_s, 0) END AS kept_s,
-    v.cost_s + coalesce(c.cost_s, 0) AS cost_s
-FROM on_video v CROSS JOIN total t LEFT JOIN on_clips c USING (video_id);
+SELECT video_id, fetched, decided, kept_s, cost_s
+FROM yields y
+WHERE NOT EXISTS (SELECT FROM tally_marks m WHERE m.video_id = y.video_id)
+UNION ALL
+SELECT video_id, fetched, decided, kept_s, cost_s FROM counted;
 
 CREATE VIEW v_keywords AS
 SELECT

@@ -64,3 +64,7 @@ ORDER BY o.video_id, o.stage;
 INSERT INTO funnel_totals (source, stage, stage_version, outcome, reason, videos, clips, microseconds)
 SELECT source, stage, stage_version, outcome, reason, count(*), sum(clips), sum(microseconds)
 FROM video_tallies GROUP BY source, stage, stage_version, outcome, reason;
+INSERT INTO yields (video_id, fetched, decided, kept_s, cost_s)
+SELECT video_id, true, partition_key < (SELECT max(partition_key) FROM videos),
+       CASE WHEN partition_key < (SELECT max(partition_key) FROM videos) THEN 24 ELSE 0 END, 20
+FROM videos ORDER BY video_id;

@@ -147,7 +147,7 @@ def measure_reading(report: Report, at: dict[str, int]) -> None:
 def measure_planning(report: Report, at: dict[str, int]) -> None:
     """A day where one video is new, a whole day, and which days are due."""
     from humannet_ops.catalog import planning, reading
-    from humannet_ops.catalog.connection import connect, transaction
+    from humannet_ops.catalog.connection import connect, queries, transaction
     from humannet_ops.stages import registry
 
     days = [row[0] for row in reading.ask("select distinct partition_key from settled_days union "
@@ -166,6 +166,12 @@ def measure_planning(report: Report, at: dict[str, int]) -> None:
         raise SystemExit(f"one shard is due, {set(shards)} were planned")
     report.add("planning the one shard that is due in a day of 10,000 clips", found, "ms", at=at, goal=50)
     measure_due_stages(report, at, middle)
+    with connect() as link:
+        judge = {"source": "many", "after_videos": 20, "kept_share_below": 0.05}
+        found = times(lambda _n: list(queries().pause_poor_channels(link, **judge)), 5)
+        link.rollback()
+    # it reads a row a video: what grows with the corpus is said, not bounded
+    report.add("judging a source's channels, as each of its crawls does", found, "ms", at=at)
     shards.clear()
     found = times(lambda _n: shards.append(len(planning.plan_shards(cut, registry.versions(), last, **plan))), 5)
     report.add(

@@ -34,6 +34,18 @@ def full() -> list[tuple[object, ...]]:
     return list(reading.ask(FULL)[1])
 
 
+def yields(of: str = "video_yields") -> set[tuple[object, ...]]:
+    return set(
+        reading.ask(
+            f"select video_id, fetched, decided, round(kept_s::numeric, 6), round(cost_s::numeric, 6) from {of}"
+        )[1]
+    )
+
+
+def counted_yields() -> set[tuple[object, ...]]:
+    return yields("count_yields((select array_agg(video_id) from videos))")
+
+
 def marks() -> int:
     ((found,),) = reading.ask("select count(*) from tally_marks")[1]
     return int(found)
@@ -85,10 +97,12 @@ def test_the_funnel_is_the_full_count_after_each_step(platform: Platform, foldin
     for number, (name, step) in enumerate(steps(platform).items()):
         step()
         assert funnel() == full(), name
+        assert yields() == counted_yields(), name
         if folding == "after each" or (folding == "every third" and number % 3 == 2):
             assert fold() > 0, f"{name} left no mark"
             assert marks() == 0
             assert funnel() == full(), f"{name}, folded"
+            assert yields() == counted_yields() == yields("yields"), f"{name}, folded"
         seen.append(funnel())
     assert len({str(state) for state in seen}) == len(seen), "a step changed nothing: it proves nothing"
     fold()
@@ -98,6 +112,20 @@ def test_the_funnel_is_the_full_count_after_each_step(platform: Platform, foldin
     assert [row["videos"] for row in reading.rows("funnel", source="nothing")] == []
     of_source = reading.rows("funnel", source="videos")
     assert [tuple(row.values()) for row in of_source] == before
+
+
+def test_a_verdict_stands_until_the_video_is_looked_at_again(platform: Platform) -> None:
+    discover("a")
+    for stage, work in {"fetch": fetched, "analyse": analysed((0, 300)), "decide": keep, "cut": keep}.items():
+        platform.run(stage, work)
+    fold()
+    ((_, _, decided, kept_s, _),) = yields()
+    assert (decided, kept_s) == (True, 10)
+    newer = Platform(pipeline(analyse_revision=2))
+    # a source is not without verdicts on the day that a version is raised
+    assert {(decided, kept_s) for _, _, decided, kept_s, _ in yields()} == {(True, 10)}
+    newer.run("analyse", analysed((0, 300)))
+    assert {(decided, kept_s) for _, _, decided, kept_s, _ in yields()} == {(False, 0)}
 
 
 def test_a_fold_in_parts_ends_where_one_in_a_piece_does(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
