@@ -55,9 +55,18 @@ cluster: install-cluster samples ## The topology of docker-compose.yml as proces
 drills: install-test install-cluster samples models ## Harm the cluster's processes on purpose and print what that cost
 	$(BIN)/python -m pytest tests/acceptance/test_drills.py
 
+# What needs no cluster runs a file at a time on each core.
+ALONE := tests/catalog tests/dags tests/sources tests/stages tests/unit
 .PHONY: test
-test: install-test install-cluster samples models ## Run all tests
+test: install-test install-cluster samples models ## Run all tests: on all cores, then those that drive the whole stack; TESTS=... for some
+ifdef TESTS
 	$(BIN)/python -m pytest --durations=20 $(TESTS)
+else
+	@failed=; \
+	$(BIN)/python -m pytest --durations=20 --numprocesses=logical --dist=loadfile $(ALONE) || failed=yes; \
+	$(BIN)/python -m pytest --durations=20 tests/acceptance || failed=yes; \
+	test -z "$$failed"
+endif
 
 .PHONY: lint
 lint: install-test ## Check style, types and import rules
