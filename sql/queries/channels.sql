@@ -6,8 +6,7 @@ WITH judged AS (
     FROM videos v
     JOIN video_yields y USING (video_id)
     LEFT JOIN channels c ON c.channel_id = v.channel_id
-    WHERE v.channel_id IN (SELECT s.channel_id FROM videos s WHERE s.source = :source)
-      AND y.fetched AND y.decided AND v.takedown_id IS NULL
+    WHERE v.channel_id IS NOT NULL AND y.fetched AND y.decided AND v.takedown_id IS NULL
       AND (c.channel_id IS NULL OR (c.status = 'active' AND v.discovered_at > c.updated_at))
     GROUP BY v.channel_id
 )
@@ -18,6 +17,7 @@ SELECT channel_id, title, 'paused',
        'its yield'
 FROM judged
 WHERE videos >= :after_videos AND kept < :kept_share_below * videos
+  AND EXISTS (SELECT FROM videos s WHERE s.channel_id = judged.channel_id AND s.source = :source)
 ON CONFLICT (channel_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, decided_by = excluded.decided_by, updated_at = now()
 WHERE channels.status = 'active'
