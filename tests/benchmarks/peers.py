@@ -3,7 +3,8 @@
     make bench
     .venv/bin/python tests/benchmarks/peers.py --seconds 10 --clips 4 --repeat 1 --only shots split     # to try it
 
-Needs the peers' virtual environments (``make benchmark-peers``). The clips are cut from real videos: those of
+Needs the peers' virtual environments (``make benchmark-peers``); Data-Juicer also asks ffprobe, which no package of the
+index carries (``apt install ffmpeg``). The clips are cut from real videos: those of
 ../shared/corpus where that is, else those that ship inside packages. Every side is a child process, so all pay for
 their imports, works on two cores, and encodes with libx264 veryfast crf 22. Each repetition runs every side once, in
 turn: what else the machine does falls on all of them.
@@ -19,6 +20,7 @@ import ctypes
 import itertools
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -150,6 +152,7 @@ CHECKED = (
     "PySceneDetect split",
     "video2dataset",
     "Data-Juicer",
+    "Data-Juicer, small motion",
 )
 
 
@@ -207,6 +210,12 @@ def ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", *arguments], check=True)
 
 
+def require(names: list[str]) -> None:
+    """End with the cure where a peer could not work: Data-Juicer drops what it cannot probe and ends well."""
+    if "curate" in names and shutil.which("ffprobe") is None:
+        sys.exit("Data-Juicer asks ffprobe, which is not here: `apt install ffmpeg`, or leave it out with --only.")
+
+
 def _frames(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
@@ -242,6 +251,10 @@ def check(report: Report, side: str, output: Path, promised: int) -> bool:
     report.add("frames written", [frames], f"of {promised}", at={"by": side})
     if frames < promised and not side.startswith("our"):
         print(f"  {side} lost {promised - frames} frames; if it worked less for it, our ratio is the worse", flush=True)
+    if side.startswith("Data-Juicer") and not written:
+        sys.exit(
+            f"{side} wrote nothing, so there is nothing to compare with:\n{(output / 'log.txt').read_text()[-3000:]}"
+        )
     return bool(written) and frames == promised
 
 
@@ -297,6 +310,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="runs of every side")
     parser.add_argument("--only", nargs="+", choices=COMPARED, default=list(COMPARED), help="what is compared")
     given = parser.parse_args()
+    require(given.only)
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         sys.exit("prctl failed: CPU seconds cannot be counted whole on this system")
     with tempfile.TemporaryDirectory(prefix="humannet-clips-") as folder, one_ffmpeg():
