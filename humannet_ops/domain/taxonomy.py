@@ -132,7 +132,7 @@ def parse(text: str) -> Taxonomy:
         TaxonomyError: it is not one; the message says where.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         raise TaxonomyError(f"the taxonomy is no YAML: {error}") from error
     if not isinstance(content, dict) or set(content) != {"revision", "facets"}:
@@ -146,7 +146,7 @@ def parse(text: str) -> Taxonomy:
     return Taxonomy(f"{revision}-{digest}", facets)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML that refuses a key which stands twice, where the last one would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
