@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-from psycopg2.extras import Json, execute_values
+from psycopg2.extras import execute_values
 
 from humannet_ops.catalog import storable, takedowns
 from humannet_ops.catalog.connection import Connection, Row, connect, queries, transaction
@@ -338,8 +338,8 @@ def _clean(message: str | None) -> str | None:
     return None if message is None else storable.text(message)
 
 
-def _json(value: Mapping[str, Any]) -> Json:
-    return Json(storable.plain(value))
+def _json(value: Mapping[str, Any]) -> str:
+    return storable.plain_json_text(value) if value else "{}"
 
 
 __all__ = [
