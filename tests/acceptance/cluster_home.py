@@ -140,7 +140,7 @@ class Drilled:
     def follow(self, chain: Chain) -> None:
         """Return when all has ended and nothing is due; what single tasks left over is taken up as every hour."""
         for _ in range(5):
-            until(lambda: self._looked(chain), told=lambda: unsettled(chain))
+            until(lambda: self._looked(chain), pause_s=1, told=lambda: unsettled(chain))
             due = self.ask_as("api-server", "sql", "--format", "csv", DUE)
             days = re.findall(r"\d{4}-\d\d-\d\d", due)
             if not days:
