@@ -27,7 +27,7 @@ PEERS := scenedetect video2dataset datajuicer
 PEER_VENVS := $(HUMANNET_HOME)/benchmarks/venvs
 peer_installed = $(PEER_VENVS)/$(1)/.installed-$(call hash,requirements/peer-$(1).txt)
 # What `make bench` runs, in this order; each prints its ratios and ends with status 1 where one is missed.
-BENCH ?= early_exit peers analysis_pass reruns catalog_scale memory folder_memory fingerprint_search near_duplicates
+BENCH ?= early_exit task_start peers analysis_pass reruns catalog_scale memory folder_memory fingerprint_search near_duplicates
 
 .PHONY: help
 help: ## List the targets
