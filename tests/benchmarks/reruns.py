@@ -83,7 +83,8 @@ def make_videos(number: int, seconds: int, folder: Path) -> list[Path]:
     made = []
     for place, origin in enumerate(found[:number]):
         made.append(folder / f"{place:03} {origin.stem}.mp4")
-        scale = ("-vf", "scale=640:360,setsar=1,fps=30", "-an")
+        # numbered anew: the times of an AVI begin again with each round, and it would never be long enough
+        scale = ("-vf", "scale=640:360,setsar=1,setpts=N/30/TB", "-r", "30", "-an")
         peers.ffmpeg("-stream_loop", "-1", "-i", str(origin), "-t", str(seconds), *scale, *peers.ENCODER, str(made[-1]))
     return made
 
