@@ -63,7 +63,7 @@ app.command(
     epilog="Examples: `humannet plan --hours 1e6 --deadline 30d` · "
     "`humannet plan --hours 2e4 --deadline 12h --prices ours.toml --gpu-speedup 25` · "
     "`humannet plan --hours 1e6 --deadline 30d --rates infra/rates.example.json --video-seconds 300 "
-    "--limit days_at_once=4 --limit shard_seconds=3600` · "
+    "--limit shard_seconds=3600 --limit store_prefixes=4` · "
     "`humannet plan --hours 1 --deadline 1h --save-rates rates.json`"
 )(plan.plan)
 app.add_typer(local_app, name="local")

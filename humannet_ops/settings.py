@@ -92,6 +92,9 @@ class Settings(BaseSettings):
         "A queue that is not named costs nothing that is known.",
     )
     crawl_deadline_h: float = Field(24.0, gt=0, le=720, description="Hours after which a crawl's run is too late.")
+    days_at_once: int = Field(
+        4, ge=1, description="Crawl days that each of analyse, curate and annotate works on at once."
+    )
     leg_deadline_h: float = Field(
         24.0, gt=0, le=720, description="Hours after which a run of analyse, curate or annotate is too late."
     )

@@ -69,6 +69,7 @@ GRANT INSERT, UPDATE (outcome, description) ON reasons TO crawler;
 GRANT INSERT ON model_releases TO crawler;
 GRANT INSERT, UPDATE (level, name, definition, version, retired_at) ON taxonomy_nodes TO crawler;
 GRANT INSERT ON shards, shard_subjects TO crawler;
+GRANT SELECT, INSERT, UPDATE (run_id, next_run_id, since) ON turns TO crawler;
 
 -- After a takedown: sealing, clearing, removing. `humannet takedown` does it at once for whoever takes down.
 GRANT INSERT ON tombstones TO crawler, reviewer;

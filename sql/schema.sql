@@ -349,6 +349,16 @@ CREATE TABLE shards (
 COMMENT ON TABLE shards IS 'A batch of subjects, fixed when planned: what one mapped Airflow task works on.';
 CREATE INDEX shards_planned ON shards (planned_at);
 
+CREATE TABLE turns (
+    dag_id        text NOT NULL,
+    partition_key text NOT NULL,
+    run_id        text NOT NULL,
+    next_run_id   text,
+    since         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (dag_id, partition_key)
+);
+COMMENT ON TABLE turns IS 'Which Airflow run of a DAG may plan a crawl day. The next takes it over when Airflow says that this one runs no more; more than one need not wait.';
+
 CREATE TABLE shard_subjects (
     shard_id   text NOT NULL REFERENCES shards ON DELETE CASCADE,
     ordinal    int NOT NULL,

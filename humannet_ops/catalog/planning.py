@@ -57,6 +57,37 @@ def due_stages(
         return [row["stage"] for row in found]
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which Airflow run of a DAG may plan a crawl day, and which waits to be the next."""
+
+    run_id: str
+    next_run_id: str | None = None
+
+
+def turn(dag_id: str, partition_key: str, run_id: str) -> Turn:
+    """Return whose turn a crawl day is: this run's if nobody ever asked."""
+    with connect() as link, transaction(link):
+        queries().begin_turn(link, dag_id=dag_id, partition_key=partition_key, run_id=run_id)
+        # a statement of its own, to see what somebody else wrote while the first one waited for it
+        return Turn(**queries().turn(link, dag_id=dag_id, partition_key=partition_key))
+
+
+def change_turn(dag_id: str, partition_key: str, seen: Turn, wanted: Turn) -> bool:
+    """Change a turn unless somebody else did since it was seen; return whether it was changed."""
+    with connect() as link, transaction(link):
+        changed: int = queries().change_turn(
+            link,
+            dag_id=dag_id,
+            partition_key=partition_key,
+            run_id=wanted.run_id,
+            next_run_id=wanted.next_run_id,
+            seen_run_id=seen.run_id,
+            seen_next_run_id=seen.next_run_id,
+        )
+    return bool(changed)
+
+
 def plan_shards(
     spec: StageSpec,
     versions: Mapping[str, str],

@@ -53,7 +53,7 @@ def plan(
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Another value of a limit, as in days_at_once=4. May be repeated."),
+        typer.Option(metavar="NAME=VALUE", help="Another value of a limit, as in shard_seconds=3600. May be repeated."),
     ] = None,
     simulate: Annotated[bool, typer.Option(help="Let the fleet run on a clock, and compare.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -104,7 +104,7 @@ def _limits(written: list[str]) -> dict[str, float]:
         try:
             stated[name.strip()] = float(value)
         except ValueError:
-            raise LookupError(f"--limit is NAME=NUMBER, as in days_at_once=4, not {entry!r}") from None
+            raise LookupError(f"--limit is NAME=NUMBER, as in shard_seconds=3600, not {entry!r}") from None
     return stated
 
 

@@ -319,7 +319,7 @@ def _walls(
         ),
         _paced(
             f"crawl days in {slowest}", days * durations[slowest], limits["days_at_once"], "crawl days at once", order,
-            "more crawl days of a leg at once (max_active_runs)",
+            "more crawl days of a leg at once (HUMANNET_DAYS_AT_ONCE)",
         ),
         Wall(
             f"the longest task, {longest.stage}", longest.shard_s, limits["shard_timeout_s"], "s",

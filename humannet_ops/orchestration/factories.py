@@ -131,8 +131,8 @@ def leg_dag(dag_id: str, doc: str | None) -> DAG:
         doc_md=doc,
         schedule=PartitionedAssetTimetable(assets=asset(leg.follows)),
         catchup=False,
-        # Two runs of one crawl day side by side would plan the same work; a queued run finds what the first left.
-        max_active_runs=1,
+        # Of a crawl day one run plans and at most one waits for it (`find_due`): two places a day.
+        max_active_runs=2 * settings().days_at_once,
         deadline=_deadline(settings().leg_deadline_h),
         # Airflow keeps no asset event for a paused DAG: a leg must be open before the first crawl ends.
         is_paused_upon_creation=False,

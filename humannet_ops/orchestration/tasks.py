@@ -5,10 +5,12 @@ The stages are imported when a task runs: a DAG file is parsed again and again a
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import socket
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Connection, Context, get_current_context
@@ -16,19 +18,26 @@ from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowNotFoundException,
     AirflowRescheduleException,
+    AirflowRuntimeError,
     AirflowSkipException,
 )
 from airflow.sdk.log import mask_secret
+
+from humannet_ops.orchestration.legs import LEGS
 
 if TYPE_CHECKING:
     from humannet_ops.sources.protocol import Credentials
     from humannet_ops.stages.execution import TaskIdentity
 
 Shard = dict[str, str]
+_LEGS = {leg.dag_id for leg in LEGS}
 # Airflow fails a task that hands over more than 1,024 items; what is cut off here is still due, and planned next time.
 MOST_SHARDS = 1000
 # Less than a store answers within the task's timeout; the next run goes on.
 MOST_OBJECTS = 100_000
+# After how long a run asks again whether another is through with its crawl day: at first, and at most. Each look is a
+# task, so between them it is a tenth of the time that was waited.
+LOOK, LONGEST_LOOK = datetime.timedelta(seconds=10), datetime.timedelta(minutes=5)
 # What a missed deadline is called where failed tasks are listed; the alert StuckPartition looks for it.
 LATE = "deadline"
 logger = logging.getLogger(__name__)
@@ -117,9 +126,48 @@ def find_due_stages(stages: list[str]) -> list[str]:
     """Return the tasks that plan what the run's crawl day may have work for; Airflow skips the others."""
     from humannet_ops.stages import execution
 
-    due = execution.due_stages(stages, partition_of(get_current_context()))
+    context = get_current_context()
+    due = execution.due_stages(stages, partition_of(context)) if _await_turn(context) else []
     logger.info("stages with work: %s", ", ".join(due) or "none")
     return [plan_task_id(stage) for stage in due]
+
+
+def _await_turn(context: Context) -> bool:
+    """Say whether a run of a leg may plan its crawl day; come back later while another run of that day does.
+
+    Several crawl days are worked on at once, but each by one run of a DAG.
+
+    Returns:
+        False where a run waits for that already: it will find what this one would.
+    """
+    from humannet_ops.stages import execution
+
+    task, run = context["ti"], context["dag_run"]
+    day = partition_of(context)
+    turn = execution.take_turn(task.dag_id, day, task.run_id, lambda run_id: _is_over(task, run_id))
+    if turn is execution.Turn.LATER:
+        now = datetime.datetime.now(datetime.UTC)
+        later = now + min(LONGEST_LOOK, LOOK + (now - (run.start_date or now)) / 10)
+        logger.info("another run works on %s: this one looks again at %s", day, later)
+        raise AirflowRescheduleException(later)
+    if turn is execution.Turn.NOT_NEEDED:
+        logger.info("one run works on %s and another waits for it: this one is not needed", day)
+    return turn is execution.Turn.ITS_OWN
+
+
+def _is_over(task: Any, run_id: str) -> bool:
+    """Say whether another run of a task's DAG has ended, was deleted, or waits to run again.
+
+    One that was cleared may wait for a place among the active runs, which those that wait for it hold. What plans in it
+    asks for its turn again.
+    """
+    try:
+        state = task.get_dagrun_state(task.dag_id, run_id)
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+            return True
+        raise
+    return bool(state != "running")
 
 
 def plan_task_id(stage: str) -> str:
@@ -138,6 +186,9 @@ def plan(stage: str, source: str | None = None, partitions: list[str] | None = N
     from humannet_ops.stages import execution
 
     context = get_current_context()
+    # also where find_due failed, or a person marked or cleared tasks
+    if context["ti"].dag_id in _LEGS and not _await_turn(context):
+        return []
     days = [partition_of(context)] if partitions is None else partitions
     shards = [shard for day in days for shard in execution.plan(stage, day, identity(context), source=source)]
     return shards[:MOST_SHARDS]

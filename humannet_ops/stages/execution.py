@@ -13,9 +13,10 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ from humannet_ops.stages.protocol import Context, Resolver, no_credentials
 from humannet_ops.storage import ObjectMissing, StoreError, open_store
 
 __all__ = [
-    "TaskIdentity", "discover", "due_partitions", "due_stages", "plan", "record_task_failure", "register", "run_shard",
+    "TaskIdentity", "Turn", "discover", "due_partitions", "due_stages", "plan", "record_task_failure", "register",
+    "run_shard", "take_turn",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -186,6 +188,40 @@ def due_stages(stages: Sequence[str], partition_key: str) -> list[str]:
     register()
     specs = [registry.spec(stage) for stage in stages]
     return planning.due_stages(specs, registry.versions(), partition_key, max_attempts=settings().max_attempts)
+
+
+class Turn(Enum):
+    """What a run does about a crawl day."""
+
+    ITS_OWN = "plan it"
+    LATER = "ask again"
+    NOT_NEEDED = "leave it to the run that waits already"
+
+
+def take_turn(dag_id: str, partition_key: str, run_id: str, is_over: Callable[[str], bool]) -> Turn:
+    """Let one run of a DAG at a time plan a crawl day: two of them would plan the same work.
+
+    One more may wait, to find what the first one leaves. What a third would find, that one will.
+
+    Args:
+        dag_id: The DAG.
+        partition_key: The crawl day.
+        run_id: The run that asks.
+        is_over: Tells whether another run of the DAG will plan nothing more.
+    """
+    seen = planning.turn(dag_id, partition_key, run_id)
+    if seen.run_id == run_id:
+        return Turn.ITS_OWN
+    if is_over(seen.run_id):
+        waits = None if seen.next_run_id == run_id else seen.next_run_id
+        mine = planning.change_turn(dag_id, partition_key, seen, planning.Turn(run_id, waits))
+        return Turn.ITS_OWN if mine else Turn.LATER
+    if seen.next_run_id == run_id:
+        return Turn.LATER
+    if seen.next_run_id is not None and not is_over(seen.next_run_id):
+        return Turn.NOT_NEEDED
+    planning.change_turn(dag_id, partition_key, seen, planning.Turn(seen.run_id, run_id))
+    return Turn.LATER
 
 
 def due_partitions() -> list[str]:

@@ -2,6 +2,21 @@
 -- Planning one stage of one partition takes turns, so that no subject lands in two fresh shards.
 SELECT pg_advisory_xact_lock(hashtext('plan'), hashtext(:stage || ' ' || :partition_key));
 
+-- name: begin_turn!
+-- Let this run plan the crawl day if nobody ever did.
+INSERT INTO turns (dag_id, partition_key, run_id) VALUES (:dag_id, :partition_key, :run_id) ON CONFLICT DO NOTHING;
+
+-- name: turn^
+-- Which run has a crawl day, and which waits for it.
+SELECT run_id, next_run_id FROM turns WHERE dag_id = :dag_id AND partition_key = :partition_key;
+
+-- name: change_turn!
+-- Nothing is changed where somebody else was first.
+UPDATE turns
+SET run_id = :run_id, next_run_id = :next_run_id, since = CASE WHEN run_id = :run_id THEN since ELSE now() END
+WHERE dag_id = :dag_id AND partition_key = :partition_key
+  AND run_id = :seen_run_id AND next_run_id IS NOT DISTINCT FROM :seen_next_run_id;
+
 -- name: plan_video_shards
 -- What is due = videos without an outcome at the stage's version (or with a failure that may be tried again) whose
 -- needs are met. Packed into shards of about :shard_seconds of video, at most 1000 of them: what was tried before comes

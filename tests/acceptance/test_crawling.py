@@ -125,6 +125,27 @@ def test_every_day_went_the_whole_way_and_the_backfilled_ones_twice(crawler: Any
             assert runs[leg, day(number).isoformat()] == (2 if number in (2, 3) else 1)
 
 
+def test_days_go_side_by_side_and_a_day_by_one_run_at_a_time(crawler: Any) -> None:
+    api = airflow.client(crawler.path)
+    api.pause("analyse_videos")
+    first, other, second = (api.trigger("analyse_videos", day(number).isoformat()) for number in (1, 2, 1))
+    # as if the first had got there before the others began
+    (turn,) = crawler.rows(f"""
+        UPDATE turns SET run_id = '{first}'
+        WHERE dag_id = 'analyse_videos' AND partition_key = '{day(1)}' RETURNING run_id
+    """)
+    assert turn["run_id"] == first
+    api.unpause("analyse_videos")
+    follow(crawler)
+    ended = {run: datetime.datetime.fromisoformat(api.run("analyse_videos", run)["end_date"]) for run in (first, other)}
+    # the last try of what finds the work: it was rescheduled until then
+    (found_due,) = (task for task in api.tasks("analyse_videos", second) if task["task_id"] == "find_due")
+    assert datetime.datetime.fromisoformat(found_due["start_date"]) >= ended[first]
+    assert api.run("analyse_videos", second)["state"] == api.run("analyse_videos", other)["state"] == "success"
+    held = f"SELECT run_id FROM turns WHERE dag_id = 'analyse_videos' AND partition_key = '{day(1)}'"
+    assert crawler.rows(held) == [{"run_id": second}]
+
+
 def test_the_rest_of_the_way_saw_them_all(crawler: Any) -> None:
     statuses = crawler.rows("SELECT status, count(*) AS videos FROM v_videos GROUP BY status")
     assert {row["status"] for row in statuses} <= {"kept", "rejected"}

@@ -27,6 +27,8 @@ from humannet_ops.domain.records import (
     rejected,
 )
 from humannet_ops.domain.stage import StageSpec, stage_versions
+from humannet_ops.stages import execution
+from humannet_ops.stages.execution import Turn
 
 DAY = "2026-01-01"
 
@@ -280,6 +282,51 @@ def test_many_planners_at_once_lose_nothing(platform: Platform) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _n: platform.run("fetch", fetched), range(8)))
     assert list(reading.ask("select count(*), count(distinct subject_id) from outcomes")[1]) == [(50, 50)]
+
+
+def turns(over: set[str], day: str = DAY) -> Callable[[str], execution.Turn]:
+    """What a run of a leg is told, while those runs are over."""
+    return lambda run: execution.take_turn("curate_clips", day, run, over.__contains__)
+
+
+def test_a_crawl_day_is_planned_by_one_run_and_one_waits_for_it(platform: Platform) -> None:
+    over: set[str] = set()
+    ask = turns(over)
+    assert ask("first") is Turn.ITS_OWN
+    assert ask("second") is Turn.LATER
+    assert ask("third") is Turn.NOT_NEEDED
+    # each asks again: a task is tried again, and looks again
+    assert ask("first") is Turn.ITS_OWN
+    assert ask("second") is Turn.LATER
+    # another day and another DAG are nobody's business
+    assert turns(over, "2026-01-02")("third") is Turn.ITS_OWN
+    assert execution.take_turn("annotate_clips", DAY, "third", over.__contains__) is Turn.ITS_OWN
+    over.add("first")
+    assert ask("second") is Turn.ITS_OWN
+    # nobody waits now, so the next one does
+    assert ask("fourth") is Turn.LATER
+    # one that waited and was killed holds its place for nobody
+    over.add("fourth")
+    assert ask("fifth") is Turn.LATER
+    # who comes as the day gets free does not push out who waits
+    over.add("second")
+    assert ask("sixth") is Turn.ITS_OWN
+    assert ask("fifth") is Turn.LATER
+    assert ask("seventh") is Turn.NOT_NEEDED
+
+
+def test_of_many_runs_at_once_one_plans_and_one_waits(platform: Platform) -> None:
+    for over in (set(), {"run 0", "run 1", "run 2", "run 3", "run 4", "run 5", "run 6", "run 7"}):
+        ask = turns(over)
+        names = [f"run {number + len(over)}" for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            told = dict(zip(names, pool.map(ask, names), strict=True))
+        assert list(told.values()).count(Turn.ITS_OWN) == 1
+        # of those that lost a race for a place some ask again
+        again = {run: ask(run) for run, turn in told.items() if turn is Turn.LATER}
+        again |= {run: ask(run) for run, turn in again.items() if turn is Turn.LATER}
+        assert list(again.values()).count(Turn.LATER) == 1
+        assert set(again.values()) <= {Turn.LATER, Turn.NOT_NEEDED}
 
 
 def titles(shards: list[planning.Shard], spec: StageSpec) -> list[str]:

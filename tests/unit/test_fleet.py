@@ -187,7 +187,7 @@ def test_limits_are_those_of_the_platform() -> None:
     assert planning.count(f"OVER () / {LIMITS['shards_per_plan'].value:.0f})") == 2
     factories = (REPOSITORY / "humannet_ops" / "orchestration" / "factories.py").read_text()
     assert f"SHARD_TIMEOUT = timedelta(hours={LIMITS['shard_timeout_s'].value / 3600:.0f})" in factories
-    assert f"max_active_runs={LIMITS['days_at_once'].value:.0f}," in factories
+    assert LIMITS["days_at_once"].value == Settings.model_fields["days_at_once"].default
     assert all(limit.source and limit.unit for limit in LIMITS.values())
     assert f"${{PARALLELISM:-{command._PARALLELISM}}}" in (REPOSITORY / "infra" / "cluster.env").read_text()
     assert f"max_connections={command._CONNECTIONS}" in (REPOSITORY / "docker-compose.yml").read_text()
@@ -205,7 +205,7 @@ REAL = {name: limit.value for name, limit in LIMITS.items()}
         (1e3, 2, {}),
         (1e4, 30, {}),
         (1e5, 30, {}),
-        (1e6, 30, {"days_at_once": 4.0, "shard_seconds": 3600.0, "store_prefixes": 4.0}),
+        (1e6, 30, {"shard_seconds": 3600.0, "store_prefixes": 4.0}),
     ],
 )
 def test_the_workers_that_were_reckoned_are_through_by_the_deadline(
@@ -220,10 +220,9 @@ def test_the_workers_that_were_reckoned_are_through_by_the_deadline(
 
 
 def test_a_wall_holds_the_clock_up_as_the_arithmetic_says() -> None:
-    bounds = REAL | {"days_at_once": 4.0}
-    made = arithmetic.plan(rates.load(EXAMPLE).with_videos_of(300.0), Order(1e6, 30 * DAY), bounds, limits.load()[0])
+    made = arithmetic.plan(rates.load(EXAMPLE).with_videos_of(300.0), Order(1e6, 30 * DAY), REAL, limits.load()[0])
     assert made.first_wall.name == "scheduler"
-    tried = simulation.simulate(made, bounds)
+    tried = simulation.simulate(made, REAL)
     assert tried.makespan_s > 30 * DAY
     assert tried.ratio == pytest.approx(1, abs=0.15)
     # most of the way a task waits for it
