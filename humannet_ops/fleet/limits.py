@@ -46,8 +46,8 @@ LIMITS = {
         ),
         Limit(
             "catalog_outcomes_per_s", 5000.0, "outcomes/s",
-            "the goal of set-based recording on two cores (tests/benchmarks/catalog_scale.py); claiming rows in "
-            "batches of 50 was measured at 33,000/s",
+            "measured: 5,570 by four writers, on two cores with the catalog of ten million clips "
+            "(tests/benchmarks/catalog_scale.py)",
         ),
         Limit(
             "store_puts_per_s", 3500.0, "PUT/s a prefix",
