@@ -48,6 +48,7 @@ class StageDemand:
         queue: Where it runs.
         needs: Stages of which it waits, within its leg.
         shards: Mapped tasks in one crawl day.
+        whole_partition: One shard has all of a crawl day, and works while no other day's does.
         shard_s: Seconds that one of them holds its slot.
         work_s: Seconds of slots altogether.
         slots: Of its queue, so that it is through by the deadline.
@@ -61,6 +62,7 @@ class StageDemand:
     queue: str
     needs: tuple[str, ...]
     shards: int
+    whole_partition: bool
     shard_s: float
     work_s: float
     slots: float
@@ -223,6 +225,7 @@ def _demand(rate: StageRate, rates: Rates, order: Order, days: int, limits: Mapp
         queue=rate.queue,
         needs=tuple(n for n in rate.needs if any(o.stage == n and o.leg == rate.leg for o in rates.stages)),
         shards=shards,
+        whole_partition=rate.whole_partition,
         shard_s=shard_s,
         work_s=work_s,
         slots=work_s / (order.deadline_s * limits["utilisation"]),
@@ -320,6 +323,13 @@ def _walls(
         _paced(
             f"crawl days in {slowest}", days * durations[slowest], limits["days_at_once"], "crawl days at once", order,
             "more crawl days of a leg at once (HUMANNET_DAYS_AT_ONCE)",
+        ),
+        *(
+            _paced(
+                f"{s.stage}, one at a time", days * s.shard_s, 1.0, "at once", order,
+                "comparing before its lock is taken: it is held for the whole comparison (infra/decisions/0024)",
+            )
+            for s in stages if s.whole_partition
         ),
         Wall(
             f"the longest task, {longest.stage}", longest.shard_s, limits["shard_timeout_s"], "s",

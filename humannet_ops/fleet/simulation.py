@@ -102,6 +102,7 @@ class _Fleet:
     scheduler: _Server = field(default_factory=_Server)
     catalog: _Server = field(default_factory=_Server)
     store: _Server = field(default_factory=_Server)
+    locks: dict[str, simpy.Container] = field(default_factory=dict)
     waited_s: float = 0.0
     scheduled: float = 0.0
 
@@ -113,6 +114,8 @@ class _Fleet:
         clock = simpy.Environment()
         pools = {queue: simpy.Container(clock, count, init=count) for queue, count in sizes.items()}
         fleet = cls(clock, plan, limits, pools, sizes)
+        # what compares subjects with each other does so for one crawl day at a time, holding its slot while it waits
+        fleet.locks = {s.stage: simpy.Container(clock, 1, init=1) for s in plan.stages if s.whole_partition}
         arrived = simpy.Store(clock)
         arrived.items.extend(range(days))
         for leg in dict.fromkeys(stage.leg for stage in plan.stages):
@@ -152,6 +155,8 @@ class _Fleet:
         yield self.turn(count)
         taken = min(count, max(1, self.sizes[stage.queue] // GROUPS))
         yield self.pools[stage.queue].get(taken)
+        if lock := self.locks.get(stage.stage):
+            yield lock.get(1)
         # a shard reads, stores and records while it works; it ends when the slowest of these has
         now, share = self.clock.now, count / stage.shards
         yield self.clock.timeout(
@@ -161,6 +166,8 @@ class _Fleet:
                 self.catalog.waits(now, share * stage.outcomes / self.limits["catalog_outcomes_per_s"]),
             )
         )
+        if lock:
+            yield lock.put(1)
         yield self.pools[stage.queue].put(taken)
 
     def request_s(self, stage: StageDemand) -> float:

@@ -205,7 +205,7 @@ REAL = {name: limit.value for name, limit in LIMITS.items()}
         (1e3, 2, {}),
         (1e4, 30, {}),
         (1e5, 30, {}),
-        (1e6, 30, {"shard_seconds": 3600.0, "store_prefixes": 4.0}),
+        (1e6, 35, {"shard_seconds": 3600.0, "store_prefixes": 4.0}),
     ],
 )
 def test_the_workers_that_were_reckoned_are_through_by_the_deadline(
@@ -227,6 +227,14 @@ def test_a_wall_holds_the_clock_up_as_the_arithmetic_says() -> None:
     assert tried.ratio == pytest.approx(1, abs=0.15)
     # most of the way a task waits for it
     assert tried.waited_s > 100
+
+
+def test_comparing_one_crawl_day_at_a_time_is_a_wall_on_the_clock_too() -> None:
+    bounds = REAL | {"shard_seconds": 3600.0, "store_prefixes": 4.0}
+    made = arithmetic.plan(rates.load(EXAMPLE).with_videos_of(300.0), Order(1e6, 20 * DAY), bounds, limits.load()[0])
+    assert made.first_wall.name == "deduplicate_near, one at a time"
+    tried = simulation.simulate(made, bounds)
+    assert tried.makespan_s == pytest.approx(made.first_wall.used * 20 * DAY, rel=0.05)
 
 
 @pytest.mark.parametrize("queue", ["cpu", "gpu"])
