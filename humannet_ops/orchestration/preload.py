@@ -22,9 +22,11 @@ def preload() -> None:
     from humannet_ops.catalog.connection import queries
     from humannet_ops.domain.taxonomy import taxonomy
     from humannet_ops.orchestration import factories  # noqa: F401
-    from humannet_ops.stages import execution, registry  # noqa: F401
+    from humannet_ops.stages import execution, registry
 
     queries()
     taxonomy()
+    # of the code that is imported here, whatever lies on the disk when a task begins
+    execution.code_revision()
     for stage in registry.STAGES:
         registry.spec(stage)

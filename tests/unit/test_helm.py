@@ -120,6 +120,8 @@ def test_the_settings_are_those_of_the_cluster(values: Values) -> None:
     wanted = {name: value for name, value in {**wanted, **OTHERWISE}.items() if value is not None}
     assert {each["name"]: each["value"] for each in values["env"]} == wanted
     assert values["airflowHome"] == "/var/lib/humannet/airflow"
+    # else the chart's own file is found before plugins/airflow_local_settings.py
+    assert values["airflowLocalSettings"] is None
 
 
 def test_every_queue_has_a_worker_set(values: Values) -> None:
