@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     subject_timeout_s: float = Field(3600.0, gt=0, description="Wall seconds one subject may take.")
     max_pixels: int = Field(8192 * 8192, gt=0, description="Pixels a frame may have before a video is too_large.")
     threads: int = Field(2, ge=1, description="Decode and inference threads of one task.")
+    codecs: Literal["software", "hardware"] = Field(
+        "software",
+        description="hardware: analyse and cut decode and encode on a GPU (NVDEC, NVENC) where their worker has one. A "
+        "clip's bytes then depend on the device; x264's do not.",
+    )
     redact: Literal["off", "faces", "faces_and_text"] = Field(
         "off", description="What redact hides in a second file of each clip: off, faces, or faces_and_text."
     )

@@ -14,6 +14,7 @@ from humannet_ops.media import sampled_frames, signals
 from humannet_ops.media.decode import Pass, decode
 from humannet_ops.media.fingerprints import SAMPLE_FPS as FINGERPRINT_FPS
 from humannet_ops.media.fingerprints import Fingerprints
+from humannet_ops.media.hardware import Codecs
 from humannet_ops.media.motion import MotionMeter
 from humannet_ops.media.picture import PictureMeter
 from humannet_ops.media.shots import Shot, open_shot_detector, shots
@@ -62,7 +63,9 @@ class _Every:
         return True
 
 
-def analyse(path: Path, scratch: Path, *, shot_detector: str, threads: int, timeout_s: float) -> Analysis:
+def analyse(
+    path: Path, scratch: Path, *, shot_detector: str, threads: int, timeout_s: float, codecs: Codecs = "software"
+) -> Analysis:
     """Decode a video once and measure it.
 
     Args:
@@ -71,6 +74,7 @@ def analyse(path: Path, scratch: Path, *, shot_detector: str, threads: int, time
         shot_detector: As in ``shots.open_shot_detector``.
         threads: Decoder threads.
         timeout_s: Wall seconds that decoding may take.
+        codecs: Whether a GPU may decode it.
 
     Raises:
         SubjectError: nothing of it can be decoded, or it took too long.
@@ -85,7 +89,8 @@ def analyse(path: Path, scratch: Path, *, shot_detector: str, threads: int, time
     signal_due, print_due = _Every(SIGNAL_FPS), _Every(FINGERPRINT_FPS)
     sampled_path, signals_path = scratch / "sampled_frames.parquet", scratch / "signals.parquet"
     with sampled_frames.Writer(sampled_path) as sampled:
-        for frame in decode(path, report, sample_fps=DETECTION_FPS, threads=threads, timeout_s=timeout_s):
+        frames = decode(path, report, sample_fps=DETECTION_FPS, threads=threads, timeout_s=timeout_s, codecs=codecs)
+        for frame in frames:
             times.append(frame.t_s)
             detector.feed(frame)
             if (sample := frame.sample) is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.outcome import Reason, SubjectError
+from humannet_ops.media import hardware
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -25,8 +26,12 @@ _MAGIC = (b"RIFF", b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"FLV", b"OggS", b"
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path, codecs: hardware.Codecs = "software") -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file for decoding and give its first real video stream.
+
+    Args:
+        path: A local video file.
+        codecs: Whether a GPU may decode it.
 
     Raises:
         SubjectError: unreadable, truncated, no_video, missing or permission_denied, each with the cause in words.
@@ -35,7 +40,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     check_readable(path)
     try:
-        container = av.open(str(path), options=_OPTIONS, metadata_errors="replace")
+        container = av.open(str(path), options=_OPTIONS, metadata_errors="replace", hwaccel=hardware.decoder(codecs))
     except av.error.FFmpegError as error:
         raise _open_error(path, error) from error
     with container:

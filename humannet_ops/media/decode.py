@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from humannet_ops.domain.outcome import Reason, SubjectError
 from humannet_ops.media.container import open_video, packets_to_frames
+from humannet_ops.media.hardware import Codecs
 from humannet_ops.media.probe import displayed_size
 
 if TYPE_CHECKING:
@@ -93,7 +94,13 @@ class Pass:
 
 
 def decode(
-    path: Path, report: Pass, *, sample_fps: float = 2.0, threads: int = 2, timeout_s: float = math.inf
+    path: Path,
+    report: Pass,
+    *,
+    sample_fps: float = 2.0,
+    threads: int = 2,
+    timeout_s: float = math.inf,
+    codecs: Codecs = "software",
 ) -> Iterator[Frame]:
     """Decode a file from its first frame to its last, once.
 
@@ -103,6 +110,7 @@ def decode(
         sample_fps: How many samples a second of presentation time are wanted, whatever the frame rate.
         threads: Decoder threads.
         timeout_s: Wall seconds that the pass may take.
+        codecs: Whether a GPU may decode it.
 
     Raises:
         SubjectError: not readable at all, or timed_out. Damage further in ends the pass and is in ``report.faults``,
@@ -111,7 +119,7 @@ def decode(
     """
     logger.info("decode pass: %s", path.name)
     started = time.monotonic()
-    with open_video(path) as (container, stream):
+    with open_video(path, codecs) as (container, stream):
         # Frame threads lose the frames before damage, and how many depends on how many threads there are.
         stream.thread_type = "SLICE"
         stream.codec_context.thread_count = threads

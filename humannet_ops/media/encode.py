@@ -2,7 +2,7 @@
 
 PyAV, in process: the output's frames are chosen on the same clock that the analysis used (0 is the first displayed
 frame), so a clip begins with exactly the frame that its shot begins with, whatever container, edit list or variable
-frame rate the source has. The same input gives the same bytes: clips are stored under their hash.
+frame rate the source has. The same input gives the same bytes, unless a GPU encodes: clips are stored under their hash.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humannet_ops.domain.outcome import Reason, SubjectError
-from humannet_ops.media import copying, sound
+from humannet_ops.media import copying, hardware, sound
 from humannet_ops.media.container import open_video, packets_to_frames
 from humannet_ops.media.decode import next_time
 from humannet_ops.media.probe import displayed_size
@@ -54,7 +54,7 @@ class CutReport:
         duration_s: ``frames / fps``.
         has_audio: Whether sound came along.
         held_frames: How many of ``frames`` only repeat the last one because the source ended, or broke off, before.
-        is_copied: Whether the pictures are the source's own packets.
+        encoder: FFmpeg's name of what encoded the pictures; empty where they are the source's own packets.
     """
 
     frames: int
@@ -64,7 +64,12 @@ class CutReport:
     duration_s: float
     has_audio: bool
     held_frames: int = 0
-    is_copied: bool = False
+    encoder: str = ""
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether the pictures are the source's own packets."""
+        return not self.encoder
 
 
 def cut(
@@ -80,6 +85,7 @@ def cut(
     timeout_s: float = math.inf,
     may_copy: bool = True,
     footage: Footage | None = None,
+    codecs: hardware.Codecs = "software",
 ) -> CutReport:
     """Cut ``[start_s, end_s)`` out of a video.
 
@@ -96,6 +102,7 @@ def cut(
         may_copy: Whether packets are taken over where nothing needs encoding (``copying``).
         footage: Of ``source``. Clips that are cut one after the other from it are decoded together; their bytes are
             the same as without.
+        codecs: Whether a GPU may encode it, and decode it where no ``footage`` says.
 
     Returns:
         What was written; ``frames`` is ``round((end_s - start_s) * fps)``.
@@ -110,14 +117,14 @@ def cut(
     check_time = _time_limit(timeout_s)
     alone = footage is None
     try:
-        footage = footage or Footage(source)
+        footage = footage or Footage(source, codecs)
         samples = sound.decoded(source, footage.origin_s + start_s, frames / fps, check_time)
         wanted = copying.Wanted(start_s, frames, fps, short_side, samples, check_time)
         size = copying.copy(source, footage.origin_s, target, wanted) if may_copy and footage.is_timed else None
         if size is None:
-            report = _encode(footage, target, wanted, crf, preset)
+            report = _encode(footage, target, wanted, hardware.encoder(codecs, crf) or x264(crf, preset))
         else:
-            report = CutReport(frames, *size, float(fps), frames / fps, samples is not None, is_copied=True)
+            report = CutReport(frames, *size, float(fps), frames / fps, samples is not None)
         if alone:
             footage.close()
         return report
@@ -130,7 +137,7 @@ def cut(
         raise
 
 
-def _encode(footage: Footage, target: Path, wanted: copying.Wanted, crf: int, preset: str) -> CutReport:
+def _encode(footage: Footage, target: Path, wanted: copying.Wanted, encoder: hardware.Encoder) -> CutReport:
     import av
 
     start_s, frames, fps = wanted.start_s, wanted.frames, wanted.fps
@@ -142,13 +149,13 @@ def _encode(footage: Footage, target: Path, wanted: copying.Wanted, crf: int, pr
         )
     size = wanted.size(first.displayed)
     with av.open(str(target), "w", format="mp4", options=copying.CONTAINER_OPTIONS) as output:
-        writer = _Writer(output, size, fps, crf, preset, wanted.samples)
+        writer = _Writer(output, size, fps, encoder, wanted.samples)
         for tick in range(frames):
             # the last frame is held to the end
             writer.add(tick, (footage.shown_at(start_s + tick / fps) or first).frame)
         writer.finish()
     held = sum(start_s + tick / fps >= footage.end_s - _SAME_MOMENT_S for tick in range(frames))
-    return CutReport(frames, *size, float(fps), frames / fps, wanted.samples is not None, held)
+    return CutReport(frames, *size, float(fps), frames / fps, wanted.samples is not None, held, encoder.name)
 
 
 def _time_limit(timeout_s: float) -> Callable[[], None]:
@@ -176,13 +183,17 @@ class Footage:
     Memory holds two frames and what the decoder holds. One thread may use it at a time.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, codecs: hardware.Codecs = "software") -> None:
         """Look at the start of a file.
+
+        Args:
+            source: A local video file.
+            codecs: Whether a GPU may decode it.
 
         Raises:
             SubjectError: unreadable, truncated, no_video, missing or permission_denied.
         """
-        self.source = source
+        self.source, self._codecs = source, codecs
         with open_video(source) as (container, stream):
             self._step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
             first = next(packets_to_frames(container, stream, []), None)
@@ -243,7 +254,7 @@ class Footage:
     def _decode(self, seek_s: float | None) -> Generator[_Picture]:
         import av
 
-        with open_video(self.source) as (container, stream):
+        with open_video(self.source, self._codecs) as (container, stream):
             # threads over frames would lose some around damage, and which depends on their number
             stream.thread_type = "SLICE"
             if seek_s is not None and stream.time_base:
@@ -257,6 +268,12 @@ class Footage:
                 last = next_time(frame.time, self.origin_s, last, self._step)
                 self.end_s = last + self._step
                 yield _Picture(last, frame, displayed_size(frame, stream))
+
+
+def x264(crf: int, preset: str) -> hardware.Encoder:
+    """Return x264 with what makes its bytes reproducible."""
+    options = {"crf": str(crf), "preset": preset, "x264-params": reproducible(), "flags": "+bitexact"}
+    return hardware.Encoder("libx264", options)
 
 
 @cache
@@ -279,14 +296,13 @@ class _Writer:
         output: OutputContainer,
         size: tuple[int, int],
         fps: int,
-        crf: int,
-        preset: str,
+        encoder: hardware.Encoder,
         samples: np.ndarray | None,
     ) -> None:
         self._output, self.size, self._fps = output, size, fps
         self._normalise = _Normaliser(size)
-        options = {"crf": str(crf), "preset": preset, "x264-params": reproducible(), "flags": "+bitexact"}
-        self._video: Any = output.add_stream("libx264", rate=fps, options=options)
+        stream: Any = output.add_stream(encoder.name, rate=fps, options=dict(encoder.options))
+        self._video = stream
         self._video.width, self._video.height, self._video.pix_fmt = *size, "yuv420p"
         self._sound = None if samples is None else sound.SoundTrack(output, samples)
 

@@ -30,7 +30,12 @@ CLIP_SECONDS = 10.0
 
 def configuration(config: Settings, models: Any) -> dict[str, Any]:
     """Return what else decides the result."""
-    return {"shot_detector": config.shot_detector, "clip_seconds": CLIP_SECONDS}
+    return {
+        "shot_detector": config.shot_detector,
+        "clip_seconds": CLIP_SECONDS,
+        # a GPU smooths pictures that FFmpeg's decoders are told to leave (decode)
+        **({"codecs": config.codecs} if config.codecs != "software" else {}),
+    }
 
 
 class Analyse:
@@ -49,6 +54,7 @@ class Analyse:
                 shot_detector=config.shot_detector,
                 threads=config.threads,
                 timeout_s=config.subject_timeout_s,
+                codecs=config.codecs,
             )
         scores = {
             "frames": found.frames,

@@ -26,7 +26,8 @@ RUN_CLIPS = 6
 
 def configuration(config: Settings, models: Any) -> dict[str, Any]:
     """Return what else decides the result: the output's format."""
-    return {"fps": FPS, "short_side": SHORT_SIDE, "crf": CRF, "preset": PRESET}
+    hardware = {"codecs": config.codecs} if config.codecs != "software" else {}
+    return {"fps": FPS, "short_side": SHORT_SIDE, "crf": CRF, "preset": PRESET, **hardware}
 
 
 class Cut:
@@ -74,7 +75,12 @@ class Cut:
                 "duration_s": report.duration_s,
                 "bytes": artifact.bytes,
             },
-            detail={"has_audio": report.has_audio, "held_frames": report.held_frames, "is_copied": report.is_copied},
+            detail={
+                "has_audio": report.has_audio,
+                "held_frames": report.held_frames,
+                "is_copied": report.is_copied,
+                "encoder": report.encoder,
+            },
             artifacts=(artifact,),
         )
 
@@ -132,7 +138,7 @@ class _Ahead:
     def _work_off(self, run: list[ClipSubject], futures: list[Future[Made]]) -> None:
         try:
             with self._context.store.local(run[0].video.inputs["video"].uri) as source:
-                footage = encode.Footage(source)
+                footage = encode.Footage(source, self._context.config.codecs)
                 for subject, future in zip(run, futures, strict=True):
                     if self._stopped.is_set():
                         break
@@ -162,4 +168,5 @@ def _cut(
         preset=PRESET,
         timeout_s=context.config.subject_timeout_s,
         footage=footage,
+        codecs=context.config.codecs,
     )
