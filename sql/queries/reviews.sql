@@ -20,6 +20,12 @@ WHERE c.clip_id = ANY(:clip_ids) AND c.retired_at IS NULL AND v.takedown_id IS N
 
 -- name: insert_reviews!
 INSERT INTO reviews (clip_id, decision, causes, decided_by, note)
-SELECT c.clip_id, :decision, coalesce(r.causes, '{}'), :decided_by, :note
-FROM unnest(:clip_ids::text[]) AS c (clip_id) LEFT JOIN clip_reviews r USING (clip_id)
+SELECT c.clip_id, :decision, coalesce(found.causes, '{}'), :decided_by, :note
+FROM unnest(:clip_ids::text[]) AS c (clip_id)
+CROSS JOIN LATERAL (
+    -- as in clip_reviews, of which the whole would be grouped
+    SELECT array_agg(DISTINCT r.cause ORDER BY r.cause) AS causes
+    FROM review_causes r JOIN stages s ON s.stage = r.stage AND s.version = r.stage_version
+    WHERE r.clip_id = c.clip_id
+) found
 ORDER BY c.clip_id;
