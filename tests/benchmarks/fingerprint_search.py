@@ -2,11 +2,13 @@
 
     .venv/bin/python tests/benchmarks/fingerprint_search.py                      # up to 1,000,000: half an hour
     .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 3000000,10000000 --memory ""
+    .venv/bin/python tests/benchmarks/fingerprint_search.py --prints 100000000 --memory ""    # 40 GB of disk, two hours
     .venv/bin/python tests/benchmarks/fingerprint_search.py --prints "" --memory 1000000,10000000,100000000
 
 The catalog is one of its own, in an embedded Postgres of its own. The fingerprints are drawn to be like those of the
 shared corpus (1,549 searchable hashes of 32 videos: bits differ by 5, 15, 34 between neighbours in time at the 5th,
-50th and 95th percentile, by 24 within a video, by 32 +- 5 between videos). A probe is a stored hash of which some bits,
+50th and 95th percentile, by 24 within a video, by 32 +- 5 between videos). A million are drawn; every further million
+is that one with other bits inverted, as far from it as any other videos. A probe is a stored hash of which some bits,
 0 to the working radius, were flipped. Recall is against brute force, of frames (everything within the radius; of HNSW
 the nearest as many as were asked for) and of copies (sources that brute force over all frames would hand to the
 confirmation). "CPU" is the backend's own time: it holds on a busy machine, where what a clock says does not.
@@ -24,6 +26,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -39,6 +42,7 @@ from humannet_ops.catalog.duplicates import MAX_CANDIDATES
 
 FRAMES = 40  # a video
 SHOTS = 4
+DRAWN_VIDEOS = 25_000
 PROBES = 200
 COPIES = 100  # of each kind
 NEIGHBOURS = 24  # that HNSW is asked for
@@ -62,6 +66,19 @@ def draw(videos: int, seed: int) -> np.ndarray:
         picture = picture ^ packed(made.random((videos, 64), np.float32) < share * made.random((videos, 1)) * 2)
         hashes[:, frame] = picture
     return hashes
+
+
+def masks(videos: int) -> np.ndarray:
+    """Return what inverts the bits of the drawn videos each time that they are repeated; nothing the first time."""
+    made = np.random.default_rng(11).integers(1 << 64, size=max(1, -(-videos // DRAWN_VIDEOS)), dtype=np.uint64)
+    made[0] = 0
+    return made
+
+
+def corpus(videos: int) -> np.ndarray:
+    """Return (videos, FRAMES) hashes."""
+    drawn = draw(min(videos, DRAWN_VIDEOS), seed=1)
+    return np.concatenate([drawn ^ mask for mask in masks(videos)])[:videos]
 
 
 def packed(bits: np.ndarray) -> np.ndarray:
@@ -148,12 +165,17 @@ def measure_catalog(report: Report, link: Any, count: int, *, hnsw: bool) -> Non
     """Fill the catalog up to ``count`` hashes and measure what the catalog does with them."""
     at = {"fingerprints": count}
     videos = count // FRAMES
-    hashes = draw(videos, seed=1)
+    hashes = corpus(videos)
     sql().start_empty(link)
     sql().fill_videos(link, first=0, last=videos + 2 * COPIES + PROBES + 2 * INSERTED_VIDEOS)
-    step = 250_000 // FRAMES
-    spent = sum(copy(link, first, hashes[first : first + step]) for first in range(0, videos, step))
-    report.add("COPY without the indexes", [count / spent], "rows/s", at=at)
+    drawn, step = min(videos, DRAWN_VIDEOS), 250_000 // FRAMES
+    spent = sum(copy(link, first, hashes[first : min(drawn, first + step)]) for first in range(0, drawn, step))
+    report.add("COPY without the indexes", [drawn * FRAMES / spent], "rows/s", at=at)
+    for n, mask in enumerate(masks(videos)[1:].tolist(), 1):
+        first = n * DRAWN_VIDEOS
+        sql().repeat(link, mask=f"{mask:064b}", first=first, last=min(videos, first + DRAWN_VIDEOS) - 1)
+        if n % 10 == 0:
+            print(f"{n + 1} of {len(masks(videos))} million", flush=True)
     sql().build_memory(link)
     used = cpu(link)
     report.add("indexes: build", [seconds(sql().build_turned, link)], "s", at=at)
@@ -213,12 +235,11 @@ def measure_frames(report: Report, link: Any, hashes: np.ndarray, at: dict[str, 
     first = len(hashes)
     copy(link, first, asked[:, None])
     sql().vacuum(link)
-    everything = np.concatenate([hashes.ravel(), asked])
-    owner = np.concatenate([np.repeat(np.arange(first), FRAMES), first + np.arange(PROBES)])
     true = {}
     for n, probe in enumerate(asked):
-        near = [np.bitwise_count(everything ^ turned) <= SEARCH_RADIUS_BITS for turned in (probe, probe ^ MIRROR)]
-        true[name(first + n)] = {name(other) for other in np.unique(owner[near[0] | near[1]]) if other != first + n}
+        owners = [scan(hashes, turned) // FRAMES for turned in (probe, probe ^ MIRROR)]
+        owners += [first + scan(asked, turned) for turned in (probe, probe ^ MIRROR)]
+        true[name(first + n)] = {name(other) for other in np.unique(np.concatenate(owners)) if other != first + n}
     width = duplicates.search_width(queries().turned_bytes(link))
     report.add("bits looked up", [width], "bits", at=at)
     link.autocommit = False
@@ -282,16 +303,13 @@ def measure_copies(report: Report, link: Any, hashes: np.ndarray, at: dict[str, 
         link.autocommit = True
         report.add(f"candidates of {kind} copies", [1000 * spent / COPIES], "ms/video", at=at)
         report.add(f"candidates of {kind} copies, CPU", [1000 * (cpu(link) - used) / COPIES], "ms/video", at=at)
-        flat = hashes.ravel()
         wanted = []
         for video, source in zip(drawn, sources, strict=True):
-            hits = sum(
-                np.bincount(np.unique(np.flatnonzero(near) // FRAMES), minlength=len(hashes))
-                for probe in video
-                if (near := np.bitwise_count(flat ^ probe) <= SEARCH_RADIUS_BITS).any()
-            )
+            # in how many frames each video of the corpus is met
+            met_in = Counter(owner for probe in video for owner in np.unique(scan(hashes, probe) // FRAMES).tolist())
+            better = sum(hits > met_in[source] for hits in met_in.values())
             # what the stage asks for: among the candidates, ranked by how many frames are shared
-            wanted.append(np.any(hits) and (hits > hits[source]).sum() < MAX_CANDIDATES and hits[source] > 0)
+            wanted.append(source in met_in and better < MAX_CANDIDATES)
         met = [name(source) in found[copied] for copied, source in zip(names, sources, strict=True)]
         there = np.array(wanted, bool)
         report.add(f"{kind} copies that brute force finds", [there.mean()], "share", at=at)
@@ -358,10 +376,7 @@ def measure_memory(report: Report, count: int, *, hashed: bool) -> None:
     from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
     at = {"fingerprints": count}
-    # a million drawn; every further million is that one with other bits inverted, as far from it as any other videos
-    drawn = draw(1_000_000 // FRAMES, seed=10).ravel()
-    masks = np.random.default_rng(11).integers(1 << 64, size=-(-count // drawn.size), dtype=np.uint64)
-    hashes = np.concatenate([drawn ^ mask for mask in masks])[:count]
+    hashes = corpus(-(-count // FRAMES)).ravel()[:count]
     asked = flipped(hashes[np.random.default_rng(3).integers(count, size=20)], np.arange(20) % 15, seed=4)
     report.add("numpy: look-up", [1000 * seconds(scan, hashes, probe) for probe in asked[:5]], "ms", at=at)
     try:
@@ -398,10 +413,15 @@ def measure_memory(report: Report, count: int, *, hashed: bool) -> None:
         del index
 
 
-def scan(hashes: np.ndarray, probe: np.uint64) -> None:
-    """Brute force in blocks that fit in a processor's cache."""
-    for first in range(0, len(hashes), 1 << 18):
-        np.flatnonzero(np.bitwise_count(hashes[first : first + (1 << 18)] ^ probe) <= 14)
+def scan(hashes: np.ndarray, probe: np.uint64) -> np.ndarray:
+    """Brute force, in blocks that fit in a processor's cache: return the places of the hashes within the radius."""
+    from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
+
+    flat, block = hashes.ravel(), 1 << 16
+    return np.concatenate([
+        first + np.flatnonzero(np.bitwise_count(flat[first : first + block] ^ probe) <= SEARCH_RADIUS_BITS)
+        for first in range(0, len(flat), block)
+    ])  # fmt: skip
 
 
 def sizes(text: str) -> list[int]:

@@ -8,6 +8,13 @@ TRUNCATE fingerprints, videos CASCADE;
 DROP INDEX IF EXISTS fingerprints_hnsw, fingerprints_turned_8, fingerprints_turned_24, fingerprints_turned_40,
     fingerprints_turned_56;
 
+-- name: repeat!
+-- Fill videos with the first ones' hashes, of which some bits are inverted.
+INSERT INTO fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable)
+SELECT 'v' || lpad(n::text, 20, '0'), f.ordinal, f.t_s, f.bits # (:mask)::bit(64), f.mirrored_bits # (:mask)::bit(64), f.searchable
+FROM generate_series((:first)::bigint, :last) n
+JOIN fingerprints f ON f.video_id = 'v' || lpad((n - :first)::text, 20, '0');
+
 -- name: build_memory!
 -- One process, so that its time can be told.
 SET maintenance_work_mem = '2GB';
