@@ -10,7 +10,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader, revi
 REVOKE SELECT ON review_causes, reviews, review_states, clip_reviews FROM reader;
 GRANT SELECT ON
     stages, shards, shard_subjects, stage_runs, attempts, outcomes, artifacts, outcome_artifacts, videos, clips,
-    fingerprints, annotations, labels, embeddings, taxonomy_nodes, postponements, object_removals
+    fingerprints, copies, annotations, labels, embeddings, taxonomy_nodes, postponements, object_removals
     TO crawler, worker;
 GRANT SELECT ON
     sources, reasons, model_releases, crawls, listing_faults, crawl_memory, video_aliases, keywords, keyword_budgets,
@@ -32,6 +32,7 @@ GRANT INSERT, UPDATE (queued_at, attempts, tried_at, error, removed_at) ON objec
 GRANT INSERT ON task_failures TO crawler, worker;
 GRANT INSERT, UPDATE (shot, start_s, end_s, analyse_version, retired_at) ON clips TO worker;
 GRANT INSERT, DELETE ON fingerprints TO worker;
+GRANT INSERT, UPDATE (similarity, overlap_s, mirrored) ON copies TO worker;
 GRANT INSERT, UPDATE (value, uri) ON annotations TO worker;
 GRANT INSERT, UPDATE (confidence, model_release) ON labels TO worker;
 GRANT INSERT, UPDATE (model_release, vector) ON embeddings TO worker;
@@ -76,7 +77,7 @@ GRANT INSERT ON tombstones TO crawler, reviewer;
 GRANT UPDATE (sealed_at) ON takedowns TO crawler, reviewer;
 GRANT INSERT, UPDATE (clips) ON release_recalls TO crawler, reviewer;
 GRANT DELETE ON
-    annotations, labels, embeddings, outcome_artifacts, fingerprints, upstream_changes, object_removals, artifacts
+    annotations, labels, embeddings, outcome_artifacts, fingerprints, copies, upstream_changes, object_removals, artifacts
     TO crawler, reviewer;
 GRANT UPDATE (label) ON shards TO crawler, reviewer;
 GRANT UPDATE (title, uploader, published, probe, takedown_id, cleared_at) ON videos TO reviewer;

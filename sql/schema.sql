@@ -424,6 +424,7 @@ CREATE INDEX outcomes_video ON outcomes (video_id);
 CREATE TABLE outcomes_fetch PARTITION OF outcomes FOR VALUES IN ('fetch');
 CREATE TABLE outcomes_deduplicate_exact PARTITION OF outcomes FOR VALUES IN ('deduplicate_exact');
 CREATE TABLE outcomes_analyse PARTITION OF outcomes FOR VALUES IN ('analyse');
+CREATE TABLE outcomes_find_copies PARTITION OF outcomes FOR VALUES IN ('find_copies');
 CREATE TABLE outcomes_deduplicate_near PARTITION OF outcomes FOR VALUES IN ('deduplicate_near');
 CREATE TABLE outcomes_detect PARTITION OF outcomes FOR VALUES IN ('detect');
 CREATE TABLE outcomes_decide PARTITION OF outcomes FOR VALUES IN ('decide');
@@ -443,6 +444,21 @@ CREATE TABLE outcomes_label_interactions PARTITION OF outcomes FOR VALUES IN ('l
 CREATE TABLE outcomes_redact PARTITION OF outcomes FOR VALUES IN ('redact');
 CREATE TABLE outcomes_other PARTITION OF outcomes DEFAULT;
 CREATE INDEX outcomes_recorded ON outcomes USING brin (recorded_at) WITH (pages_per_range = 32);
+
+CREATE TABLE copies (
+    video_id      text NOT NULL REFERENCES videos,
+    other_id      text NOT NULL REFERENCES videos,
+    similarity    double precision NOT NULL,
+    overlap_s     double precision NOT NULL,
+    mirrored      boolean NOT NULL,
+    stage         text NOT NULL,
+    stage_version text NOT NULL,
+    PRIMARY KEY (video_id, other_id, stage, stage_version),
+    FOREIGN KEY (stage, video_id, stage_version) REFERENCES outcomes (stage, subject_id, stage_version)
+);
+COMMENT ON TABLE copies IS 'Two videos of which one is an edited copy of the other, written by whichever was looked up and met it; by both where both did.';
+COMMENT ON COLUMN copies.similarity IS '1 for equal pictures, 0 for what unrelated ones have.';
+CREATE INDEX copies_other ON copies (other_id);
 
 -- The funnel is counted as outcomes are recorded. Who changes a video's outcomes only leaves a mark, which nobody waits for;
 -- folding (catalog/counting.py) counts marked videos anew and moves the totals by the difference. What is not folded yet is

@@ -29,6 +29,10 @@ class CatalogError(Exception):
     """The catalog cannot be used; the message names the cause and the cure."""
 
 
+CATALOG_ERRORS = (CatalogError, psycopg2.OperationalError, psycopg2.InterfaceError)
+"""What a catalog that is gone, or takes nobody more, raises: no subject is at fault."""
+
+
 @cache
 def queries() -> Any:
     """Return the named queries of ``sql/queries``, one attribute a query."""

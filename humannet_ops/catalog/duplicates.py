@@ -11,7 +11,7 @@ from psycopg2.extras import Json
 
 from humannet_ops.catalog.connection import Connection, queries
 from humannet_ops.catalog.recording import StageRun
-from humannet_ops.domain.records import Fingerprint
+from humannet_ops.domain.records import Copy, Fingerprint
 
 # A 64-bit hash is asked with at most this many frames of a video, evenly spread: a copy shares most of them.
 MAX_PROBES = 96
@@ -39,7 +39,7 @@ class Standing:
 
 
 def lock(link: Connection, stage: str) -> None:
-    """Wait until nobody else compares; held until the transaction ends."""
+    """Wait until nobody else decides; held until the transaction ends."""
     list(queries().lock_duplicates(link, stage=stage))
 
 
@@ -98,22 +98,48 @@ def fingerprints(link: Connection, video_id: str) -> list[Fingerprint]:
     ]
 
 
+def comparable(link: Connection, video_ids: Sequence[str], versions: Mapping[str, str]) -> list[str]:
+    """Return those of these videos, in their order, that were analysed at the version that counts.
+
+    Args:
+        link: A connection.
+        video_ids: The videos.
+        versions: Of every stage.
+    """
+    found = queries().comparable(
+        link, video_ids=list(video_ids), analyse_version=versions["analyse"], version=versions["find_copies"]
+    )
+    there = {row["video_id"] for row in found}
+    return [video_id for video_id in video_ids if video_id in there]
+
+
+def copies(link: Connection, video_ids: Sequence[str], versions: Mapping[str, str]) -> dict[str, list[Copy]]:
+    """Return the copies of each of these videos that has any, whichever of the two was looked up when they met.
+
+    Args:
+        link: A connection.
+        video_ids: The videos.
+        versions: Of every stage.
+    """
+    found: dict[str, list[Copy]] = {}
+    for row in queries().copies(link, video_ids=list(video_ids), version=versions["find_copies"]):
+        found.setdefault(row.pop("video_id"), []).append(Copy(**row))
+    return found
+
+
 def in_quality_order(link: Connection, run: StageRun, video_ids: Iterable[str]) -> list[Standing]:
     """Order videos as survivors are chosen: most pixels, then the earliest. Those already rejected are left out."""
     found = queries().quality_order(link, version=run.shard.stage_version, video_ids=list(video_ids))
     return [Standing(row["video_id"], row["pixels"], row["already_kept"]) for row in found]
 
 
-def displace(
-    link: Connection, run: StageRun, video_ids: Sequence[str], scores: Mapping[str, Any], survivor: str
-) -> None:
-    """Turn earlier survivors into near duplicates of a better copy that came later."""
-    for video_id in video_ids:
-        queries().displace_survivor(
-            link,
-            version=run.shard.stage_version,
-            video_id=video_id,
-            scores=Json(dict(scores)),
-            detail=Json({"survivor": survivor, "displaced": True}),
-            stage_run_id=run.stage_run_id,
-        )
+def displace(link: Connection, run: StageRun, video_id: str, scores: Mapping[str, Any], survivor: str) -> None:
+    """Turn an earlier survivor into a near duplicate of a better copy that came later."""
+    queries().displace_survivor(
+        link,
+        version=run.shard.stage_version,
+        video_id=video_id,
+        scores=Json(dict(scores)),
+        detail=Json({"survivor": survivor, "displaced": True}),
+        stage_run_id=run.stage_run_id,
+    )

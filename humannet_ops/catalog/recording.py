@@ -6,7 +6,7 @@ import csv
 import datetime
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -22,6 +22,7 @@ from humannet_ops.domain.records import (
     Annotation,
     Artifact,
     ClipSpan,
+    Copy,
     Embedding,
     Fingerprint,
     Label,
@@ -149,7 +150,7 @@ def record(link: Connection, run: StageRun, endings: Sequence[Ending]) -> set[st
         return set()
     queries().end_postponements(link, stage=run.shard.stage, subject_ids=sorted(written))
     _insert_artifacts(link, run, endings)
-    _insert_records(link, run, endings)
+    _insert_records(link, run, endings, covered)
     for ending in endings:
         if ending.result.reason is Reason.GONE:
             queries().mark_gone_upstream(link, video_id=ending.video_id)
@@ -197,7 +198,7 @@ class _Owner:
     video_id: str
 
 
-def _insert_records(link: Connection, run: StageRun, endings: Sequence[Ending]) -> None:
+def _insert_records(link: Connection, run: StageRun, endings: Sequence[Ending], covered: Collection[str]) -> None:
     rows: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {}
     fingerprints: list[tuple[Any, ...]] = []
     for ending in endings:
@@ -205,6 +206,8 @@ def _insert_records(link: Connection, run: StageRun, endings: Sequence[Ending]) 
         for entry in ending.result.records:
             if isinstance(entry, VideoFile):
                 _update_video(link, owner, entry)
+            elif isinstance(entry, Copy) and entry.other_id in covered:
+                continue
             elif not isinstance(entry, Fingerprint):
                 # the last of two that are of the same key, as if they were written one after the other
                 table, key, row = _row(entry, owner)
@@ -256,6 +259,12 @@ def _(entry: ClipSpan, owner: _Owner) -> _Row:
     name = clip_id(owner.video_id, entry.start_frame, entry.end_frame)
     row = (name, owner.video_id, entry.shot, entry.start_frame, entry.end_frame, entry.start_s, entry.end_s)
     return "clips", (name,), (*row, owner.version)
+
+
+@_row.register
+def _(entry: Copy, owner: _Owner) -> _Row:
+    row = (owner.video_id, entry.other_id, entry.similarity, entry.overlap_s, entry.mirrored)
+    return "copies", row[:2], (*row, owner.stage, owner.version)
 
 
 @_row.register

@@ -16,7 +16,7 @@ from humannet_ops.catalog import storable
 from humannet_ops.catalog.connection import CatalogError, Connection, Row, connect, queries, transaction
 from humannet_ops.domain.identifiers import takedown_id
 from humannet_ops.domain.outcome import Reason
-from humannet_ops.domain.records import Artifact, Result, VideoFile
+from humannet_ops.domain.records import Artifact, Copy, Result, VideoFile
 
 Scope = Literal["video", "channel", "source"]
 
@@ -167,6 +167,7 @@ def clear(link: Connection, most: int, name: str | None = None) -> list[str]:
             queries().clear_labels(link, video_ids=videos)
             queries().clear_outcomes(link, video_ids=videos)
             queries().clear_fingerprints(link, video_ids=videos)
+            queries().clear_copies(link, video_ids=videos)
             queries().clear_changes(link, video_ids=videos)
             queries().clear_postponements(link, video_ids=videos)
             queries().clear_videos(link, video_ids=videos)
@@ -212,14 +213,15 @@ def record_removals(link: Connection, removed: list[str], failed: Mapping[str, s
 def hold(link: Connection, results: Sequence[tuple[str, Result]]) -> dict[str, str]:
     """Say which videos may not be recorded about, by which takedown; none clears the others before we commit.
 
-    A file whose bytes were taken down under another name is taken down with it.
+    Videos that a result names as copies are asked about too. A file whose bytes were taken down under another name is
+    taken down with it.
 
     Args:
         link: In a transaction.
         results: Videos, each with what is to be recorded about it.
     """
-    videos = sorted({video_id for video_id, _ in results})
-    covered = _hold(link, videos)
+    named = {entry.other_id for _, result in results for entry in result.records if isinstance(entry, Copy)}
+    covered = _hold(link, sorted(named.union(video_id for video_id, _ in results)))
     contents = {
         video_id: entry.sha256
         for video_id, result in results

@@ -123,6 +123,20 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Another video that this one is an edited copy of, or it of this one.
+
+    ``similarity`` is 1 for equal pictures and 0 for what unrelated ones have; ``overlap_s`` are the seconds that both
+    show; ``mirrored`` says that one is the mirror image of the other.
+    """
+
+    other_id: str
+    similarity: float
+    overlap_s: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """A value about a clip and the model that made it (``signals`` where none did)."""
 
@@ -180,7 +194,7 @@ class Embedding:
 MOST_DIMENSIONS = 4000
 """Of an embedding: what pgvector's indexes of half-precision vectors take."""
 
-Record = VideoFile | ClipSpan | Fingerprint | Annotation | Label | Embedding | ReviewCause
+Record = VideoFile | ClipSpan | Fingerprint | Copy | Annotation | Label | Embedding | ReviewCause
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,7 +327,7 @@ def _walls(
         *(
             _paced(
                 f"{s.stage}, one at a time", days * s.shard_s, 1.0, "at once", order,
-                "comparing before its lock is taken: it is held for the whole comparison (infra/decisions/0024)",
+                "a faster Postgres: only reading pairs and recording is done under its lock (infra/decisions/0027)",
             )
             for s in stages if s.whole_partition
         ),

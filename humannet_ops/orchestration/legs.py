@@ -34,7 +34,13 @@ class Leg:
 
 _FIRST_OF_ANNOTATION = registry.STAGES.index("cut") + 1
 LEGS = (
-    Leg("analyse_videos", ("deduplicate_exact", "analyse", "deduplicate_near"), FETCHED, "humannet://analysed", 10),
+    Leg(
+        "analyse_videos",
+        ("deduplicate_exact", "analyse", "find_copies", "deduplicate_near"),
+        FETCHED,
+        "humannet://analysed",
+        10,
+    ),
     Leg("curate_clips", ("detect", "decide", "cut"), "humannet://analysed", "humannet://clips", 20),
     Leg("annotate_clips", registry.STAGES[_FIRST_OF_ANNOTATION:], "humannet://clips", "humannet://annotated", 30),
 )

@@ -3,41 +3,43 @@
 The survivor of a set of copies is the one with the most pixels; among equals the one seen first. A better copy that
 comes later takes the place of an earlier survivor, whose outcome then names it.
 
-Candidates have frames whose hashes are near in Hamming distance (catalog/duplicates.py), and each is confirmed by
-comparing the two sequences in time before anything is rejected.
+Which videos are copies of each other was found by ``find_copies``; to decide takes a few statements for a whole crawl
+day, so that crawl days, which must take turns here, hold each other up for moments only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from humannet_ops.catalog import duplicates
 from humannet_ops.catalog.connection import Connection
 from humannet_ops.catalog.recording import StageRun
 from humannet_ops.domain.outcome import Reason
-from humannet_ops.domain.records import Result, VideoSubject, kept, rejected
+from humannet_ops.domain.records import Copy, Result, VideoSubject, kept, rejected
 from humannet_ops.domain.stage import StageSpec
-from humannet_ops.media import fingerprints
 from humannet_ops.settings import Settings
+from humannet_ops.stages import registry
 from humannet_ops.stages.protocol import Context
 
-# Videos whose candidates are looked up in one statement: few enough that a partition of any size fits in memory.
-_AT_ONCE = 200
-
 SPEC = StageSpec(
-    "deduplicate_near", "video", revision=1, queue="cpu", needs=("analyse",), reads=("analyse",), whole_partition=True
+    "deduplicate_near",
+    "video",
+    revision=2,
+    queue="cpu",
+    needs=("find_copies",),
+    reads=("find_copies",),
+    whole_partition=True,
 )
 
 
 def configuration(config: Settings, models: Any) -> dict[str, Any]:
-    """Return what else decides the result."""
-    return {"radius_bits": fingerprints.SEARCH_RADIUS_BITS}
+    """Return what else decides the result: nothing."""
+    return {}
 
 
 class DeduplicateNear:
-    """Compares every video of the shard with the whole corpus."""
+    """Decides for a whole crawl day which of its copies stay."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -48,49 +50,28 @@ class DeduplicateNear:
         """Judge the best copies first, so that each later one meets its survivor."""
         duplicates.lock(link, SPEC.name)
         subject_of = {subject.video_id: subject for subject in subjects}
-        survivors: set[str] = set()
-        for video_id, candidates in _searched(link, duplicates.in_quality_order(link, run, subject_of)):
-            better, worse, scores = self._copies(link, run, video_id, candidates, set(subject_of), survivors)
-            subject = subject_of[video_id]
-            if better is not None:
-                yield subject, rejected(Reason.NEAR_DUPLICATE, scores=scores, detail={"survivor": better})
+        copies = duplicates.copies(link, list(subject_of), registry.versions())
+        others = {copy.other_id for found in copies.values() for copy in found}
+        order = duplicates.in_quality_order(link, run, subject_of.keys() | others)
+        rank = {entry.video_id: place for place, entry in enumerate(order)}
+        # whom another run kept while this one waited for the lock is not judged again
+        stands = {entry.video_id for entry in order if entry.already_kept}
+        for video_id in (entry.video_id for entry in order if not entry.already_kept and entry.video_id in subject_of):
+            standing = sorted(
+                (copy for copy in copies.get(video_id, ()) if copy.other_id in stands),
+                key=lambda copy: rank[copy.other_id],
+            )
+            if standing and rank[standing[0].other_id] < rank[video_id]:
+                best = standing[0]
+                detail = {"survivor": best.other_id}
+                yield subject_of[video_id], rejected(Reason.NEAR_DUPLICATE, scores=_scores(best), detail=detail)
                 continue
-            survivors.add(video_id)
-            yield subject, kept(scores=scores)
-            duplicates.displace(link, run, worse, scores, video_id)
-
-    def _copies(
-        self,
-        link: Connection,
-        run: StageRun,
-        video_id: str,
-        candidates: list[str],
-        shard: set[str],
-        survivors: set[str],
-    ) -> tuple[str | None, list[str], dict[str, Any]]:
-        """Find a better copy that stands, and the standing ones that are worse."""
-        mine = duplicates.fingerprints(link, video_id)
-        order = duplicates.in_quality_order(link, run, [*candidates, video_id])
-        rank = {standing.video_id: place for place, standing in enumerate(order)}
-        scores: dict[str, Any] = {"candidates": len(candidates)}
-        worse: list[str] = []
-        for other in order:
-            stands = other.video_id in survivors or (other.already_kept and other.video_id not in shard)
-            if other.video_id == video_id or not stands:
-                continue
-            match = fingerprints.confirm(mine, duplicates.fingerprints(link, other.video_id))
-            if not match.is_copy:
-                continue
-            scores |= {"similarity": match.similarity, "overlap_s": match.overlap_s, "mirrored": match.mirrored}
-            if rank[other.video_id] < rank[video_id]:
-                return other.video_id, [], scores
-            worse.append(other.video_id)
-        return None, worse, scores
+            stands.add(video_id)
+            yield subject_of[video_id], kept()
+            for worse in standing:
+                stands.remove(worse.other_id)
+                duplicates.displace(link, run, worse.other_id, _scores(worse), video_id)
 
 
-def _searched(link: Connection, order: Sequence[duplicates.Standing]) -> Iterator[tuple[str, list[str]]]:
-    """Return each video with its candidates, in the order given."""
-    left = iter(order)
-    while group := [standing.video_id for standing in islice(left, _AT_ONCE)]:
-        found = duplicates.near_candidates(link, group, fingerprints.SEARCH_RADIUS_BITS)
-        yield from ((video_id, found[video_id]) for video_id in group)
+def _scores(copy: Copy) -> dict[str, Any]:
+    return {"similarity": copy.similarity, "overlap_s": copy.overlap_s, "mirrored": copy.mirrored}

@@ -24,7 +24,7 @@ from typing import Any
 from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
 from humannet_ops.catalog import channels, counting, discovery, fetching, migrations, planning, recording, takedowns
-from humannet_ops.catalog.connection import Connection, connect, transaction
+from humannet_ops.catalog.connection import CATALOG_ERRORS, Connection, connect, transaction
 from humannet_ops.catalog.planning import Work
 from humannet_ops.catalog.recording import Ending, StageRun, TaskIdentity, record_task_failure
 from humannet_ops.domain.identifiers import new_run_id
@@ -362,11 +362,15 @@ def _empty(scratch: Path) -> None:
 def _compare(link: Connection, run: StageRun, stage: Any, work: Iterable[Work]) -> Iterator[Outcome]:
     """Judge all subjects together, in one transaction: either all of it is seen or nothing."""
     with transaction(link):
-        clock = _Clock()
+        clock, endings = _Clock(), list[Ending]()
         for subject, result in stage.compare([item.subject for item in work], link, run):
-            recording.record(link, run, [clock.ending(subject, result)])
+            endings.append(clock.ending(subject, result))
+            if len(endings) == _MOST_WAITING:
+                recording.record(link, run, endings)
+                endings = []
             clock = _Clock()
             yield result.outcome
+        recording.record(link, run, endings)
 
 
 class _Book:
@@ -415,7 +419,7 @@ def _process(link: Connection, run: StageRun, stage: Any, item: Work, book: _Boo
             logger.info("%s %s: waits until %s: %s", run.shard.stage, subject_id, wait.until, wait)
             fetching.postpone(link, run, subject_id, wait)
             return wait
-        except (DeviceLost, StoreError) as lost:
+        except (DeviceLost, StoreError, *CATALOG_ERRORS) as lost:
             # It is not the subject that is at fault: the task fails, Airflow repeats it, and no attempt is used up.
             logger.warning("%s %s: begun and given back: %s", run.shard.stage, subject_id, lost)
             if not (isinstance(lost, DeviceLost) and lost.counts):
@@ -433,6 +437,7 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
         Postponed: it must wait.
         DeviceLost: nothing can be worked on here.
         StoreError: the object store does not answer, or refuses us.
+        CatalogError: the catalog does not; or what its driver raises.
     """
     try:
         result: Result = stage.process(subject)
@@ -444,7 +449,7 @@ def _guarded(stage: Any, subject: VideoSubject | ClipSubject) -> Result:
         return failed(error.reason, str(error))
     except ObjectMissing as error:
         return failed(Reason.OBJECT_MISSING, str(error))
-    except (Postponed, DeviceLost, StoreError):
+    except (Postponed, DeviceLost, StoreError, *CATALOG_ERRORS):
         raise
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Reason.ERROR

@@ -20,6 +20,7 @@ STAGES = (
     "fetch",
     "deduplicate_exact",
     "analyse",
+    "find_copies",
     "deduplicate_near",
     "detect",
     "decide",

@@ -1,5 +1,5 @@
 -- name: lock_duplicates
--- Comparing takes turns: two partitions that hold copies of each other must not both lose them.
+-- Deciding takes turns: two partitions that hold copies of each other must not both lose them.
 SELECT pg_advisory_xact_lock(hashtext('duplicates'), hashtext(:stage));
 
 -- name: exact_survivors
@@ -106,6 +106,30 @@ SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)
 -- name: load_fingerprints
 SELECT t_s, bits::bigint AS bits, mirrored_bits::bigint AS mirrored_bits
 FROM fingerprints WHERE video_id = :video_id ORDER BY ordinal;
+
+-- name: comparable
+-- Those of these videos that were analysed at this version. One that was looked up was, also if its analysis was forgotten
+-- since, because its objects were lost, and has to be made again.
+SELECT v.video_id
+FROM videos v
+WHERE v.video_id = ANY(:video_ids) AND v.takedown_id IS NULL AND EXISTS (
+    SELECT FROM outcomes o
+    WHERE o.subject_id = v.video_id AND o.outcome = 'kept'
+      AND (o.stage, o.stage_version) IN (('analyse', :analyse_version), ('find_copies', :version))
+);
+
+-- name: copies
+-- The copies of each of these videos, whichever of the two was looked up when they met.
+SELECT DISTINCT ON (asked.video_id, c.other_id) asked.video_id, c.other_id, c.similarity, c.overlap_s, c.mirrored
+FROM unnest(:video_ids::text[]) AS asked (video_id)
+CROSS JOIN LATERAL (
+    SELECT m.other_id, m.similarity, m.overlap_s, m.mirrored FROM copies m
+    WHERE m.video_id = asked.video_id AND m.stage = 'find_copies' AND m.stage_version = :version
+    UNION ALL
+    SELECT m.video_id, m.similarity, m.overlap_s, m.mirrored FROM copies m
+    WHERE m.other_id = asked.video_id AND m.stage = 'find_copies' AND m.stage_version = :version
+) c
+ORDER BY asked.video_id, c.other_id, c.similarity DESC;
 
 -- name: quality_order
 -- The survivor's rule: most pixels first, then the earliest seen.

@@ -66,6 +66,7 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'labels', count(*) FROM labels
     UNION ALL SELECT 'embeddings', count(*) FROM embeddings
     UNION ALL SELECT 'fingerprints', count(*) FROM fingerprints
+    UNION ALL SELECT 'copies', count(*) FROM copies
     UNION ALL SELECT 'language_answers', count(*) FROM language_answers
     UNION ALL SELECT 'language_calls', count(*) FROM language_calls
 ), heaps AS (

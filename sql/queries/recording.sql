@@ -87,6 +87,12 @@ DELETE FROM fingerprints WHERE video_id = ANY(:video_ids);
 -- name: copy_fingerprints!
 COPY fingerprints (video_id, ordinal, t_s, bits, mirrored_bits, searchable) FROM STDIN (FORMAT csv);
 
+-- name: insert_copies!
+INSERT INTO copies (video_id, other_id, similarity, overlap_s, mirrored, stage, stage_version)
+VALUES %s
+ON CONFLICT (video_id, other_id, stage, stage_version)
+DO UPDATE SET similarity = excluded.similarity, overlap_s = excluded.overlap_s, mirrored = excluded.mirrored;
+
 -- name: insert_annotations!
 INSERT INTO annotations (clip_id, kind, stage, stage_version, model_release, value, uri)
 VALUES %s

@@ -264,6 +264,9 @@ WHERE video_id = ANY(:video_ids) AND (scores <> '{}' OR detail <> '{}');
 -- name: clear_fingerprints!
 DELETE FROM fingerprints WHERE video_id = ANY(:video_ids);
 
+-- name: clear_copies!
+DELETE FROM copies WHERE video_id = ANY(:video_ids) OR other_id = ANY(:video_ids);
+
 -- name: clear_changes!
 DELETE FROM upstream_changes WHERE video_id = ANY(:video_ids);
 

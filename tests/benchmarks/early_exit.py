@@ -21,13 +21,13 @@ from humannet_ops.fleet import rates
 from humannet_ops.settings import REPOSITORY
 
 # Annotation meets what curation kept, in every order.
-CURATION = ("deduplicate_exact", "analyse", "deduplicate_near", "detect", "decide", "cut")
+CURATION = ("deduplicate_exact", "analyse", "find_copies", "deduplicate_near", "detect", "decide", "cut")
 ORDERS = {
     "as it is": CURATION,
     "near duplicates after detection": (
-        "deduplicate_exact", "analyse", "detect", "deduplicate_near", "decide", "cut",
+        "deduplicate_exact", "analyse", "detect", "find_copies", "deduplicate_near", "decide", "cut",
     ),
-    "duplicates last": ("analyse", "detect", "decide", "deduplicate_exact", "deduplicate_near", "cut"),
+    "duplicates last": ("analyse", "detect", "decide", "deduplicate_exact", "find_copies", "deduplicate_near", "cut"),
     "encoding first, as the paper does": ("cut", *CURATION[:-1]),
 }  # fmt: skip
 

@@ -58,6 +58,9 @@ SELECT s.stage, s.version, coalesce(c.clip_id, v.video_id), v.video_id, 'kept',
        'r' || %(source)s || s.stage, now(), 1
 FROM videos v CROSS JOIN stages s LEFT JOIN clips c ON c.video_id = v.video_id AND s.subject = 'clip'
 WHERE v.source = %(source)s;
+INSERT INTO copies (video_id, other_id, similarity, overlap_s, mirrored, stage, stage_version)
+SELECT v.video_id, 'v' || %(source)s || '1', 0.9, 60, false, s.stage, s.version
+FROM videos v JOIN stages s ON s.stage = 'find_copies' WHERE v.source = %(source)s AND v.video_id LIKE '%%7';
 ANALYZE;
 CREATE TEMP TABLE made AS
 SELECT o.stage, o.subject_id, o.stage_version, k.kind,

@@ -40,8 +40,8 @@ from humannet_ops.stages import execution, registry
 
 DAY = "2026-01-01"
 SECONDS = dict.fromkeys(registry.STAGES, 16.0) | {
-    "fetch": 0.5, "deduplicate_exact": 0.25, "analyse": 2.0, "deduplicate_near": 0.125, "detect": 8.0,
-    "decide": 0.0625, "cut": 4.0,
+    "fetch": 0.5, "deduplicate_exact": 0.25, "analyse": 2.0, "find_copies": 1.0,
+    "deduplicate_near": 0.125, "detect": 8.0, "decide": 0.0625, "cut": 4.0,
 }  # fmt: skip
 CHECKS = [
     {"name": "person_share", "value": 0.9, "threshold": 0.2, "passed": True, "is_minimum": True, "reason": "no_person"},
@@ -216,7 +216,9 @@ def test_lineage_tells_each_step_once_of_clips_and_of_videos(world: World) -> No
     lines = said("lineage", world.ids["rejected"]).splitlines()
     steps = [line.split()[1] for line in lines if line[:3].strip().isdigit()]
     # decide twice: at the version that counts now and at an older one
-    assert steps == ["fetch", "deduplicate_exact", "analyse", "deduplicate_near", "detect", "decide", "decide"]
+    assert steps == [
+        "fetch", "deduplicate_exact", "analyse", "find_copies", "deduplicate_near", "detect", "decide", "decide",
+    ]  # fmt: skip
     assert [line.split()[1] for line in lines if "artifact_uri" in line] == ["file:///one", "file:///two"]
     copy = said("lineage", world.ids["copy.mp4"])
     assert "2 deduplicate_exact" in copy

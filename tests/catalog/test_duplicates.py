@@ -16,12 +16,13 @@ from humannet_ops.catalog import duplicates, migrations, planning, recording
 from humannet_ops.catalog.connection import Connection, connect, queries, transaction
 from humannet_ops.catalog.discovery import Entry, Pass, record_entries
 from humannet_ops.domain.identifiers import new_run_id
-from humannet_ops.domain.records import Fingerprint, kept
+from humannet_ops.domain.records import Copy, Fingerprint, kept
 from humannet_ops.domain.stage import StageSpec, stage_versions
 from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS
 
 DAY = "2026-01-01"
 SPEC = StageSpec("analyse", "video", 1, "cpu")
+FIND = StageSpec("find_copies", "video", 1, "cpu", ("analyse",), ("analyse",))
 MIRROR = 0xAAAAAAAAAAAAAAAA
 made = np.random.default_rng(7)
 
@@ -95,6 +96,55 @@ def test_a_whole_partition_has_the_candidates_that_its_videos_have_one_by_one(li
     assert found["second, cut"][0] == "second"
     assert not {"first", "first, edited", "first, mirrored"} & set(found["first, far"])
     assert found["blank"] == []
+
+
+def find(link: Connection, spec: StageSpec, versions: Mapping[str, str], found: Mapping[str, Copy]) -> None:
+    """Write down what looking up found, a record a video."""
+    (shard,) = planning.plan_shards(spec, versions, DAY, shard_seconds=1e9, max_attempts=3)
+    run = recording.StageRun(new_run_id(), shard)
+    recording.start_run(link, run, recording.TaskIdentity("test"), "revision")
+    for work in list(planning.open_work(link, shard, spec, 3)):
+        records = (found[work.subject.title],) if work.subject.title in found else ()
+        with transaction(link):
+            record(link, run, work.subject, kept(records=records))
+
+
+def test_a_pair_is_read_from_both_ends_at_the_version_that_counts(link: Connection) -> None:
+    ids = {title: video_id for video_id, title in names(link).items()}
+    one, other, third = ids["first"], ids["first, edited"], ids["second"]
+    migrations.register((SPEC, FIND), versions := stage_versions((SPEC, FIND)))
+    found = Copy(one, 0.75, 5.0, mirrored=True)
+    find(link, FIND, versions, {"first, edited": found})
+    assert duplicates.copies(link, [one, other, third], versions) == {
+        other: [found],
+        one: [Copy(other, 0.75, 5.0, mirrored=True)],
+    }
+    assert duplicates.copies(link, [one], versions) == {one: [Copy(other, 0.75, 5.0, mirrored=True)]}
+    # both met each other: one copy all the same, the more alike
+    later = StageSpec("find_copies", "video", 2, "cpu", ("analyse",), ("analyse",))
+    migrations.register((SPEC, later), versions := stage_versions((SPEC, later)))
+    assert duplicates.copies(link, [one, other], versions) == {}
+    find(link, later, versions, {"first": Copy(other, 0.5, 4.0, False), "first, edited": Copy(one, 0.625, 5.0, False)})
+    assert duplicates.copies(link, [one], versions) == {one: [Copy(other, 0.625, 5.0, False)]}
+
+
+def test_only_what_was_analysed_at_the_version_that_counts_is_compared(link: Connection) -> None:
+    ids = [video_id for video_id, _ in sorted(names(link).items(), reverse=True)]
+    migrations.register((SPEC, FIND), versions := stage_versions((SPEC, FIND)))
+    assert duplicates.comparable(link, ids, versions) == ids
+    with transaction(link), link.cursor() as cursor:
+        cursor.execute("UPDATE outcomes SET stage_version = '0-older' WHERE subject_id = %s", (ids[0],))
+        cursor.execute("UPDATE outcomes SET outcome = 'rejected', reason = 'no_video' WHERE subject_id = %s", (ids[1],))
+    assert duplicates.comparable(link, ids, versions) == ids[2:]
+
+
+def test_who_was_looked_up_is_compared_also_while_its_lost_objects_are_made_again(link: Connection) -> None:
+    ids = sorted(names(link))
+    migrations.register((SPEC, FIND), versions := stage_versions((SPEC, FIND)))
+    find(link, FIND, versions, {})
+    with transaction(link), link.cursor() as cursor:
+        cursor.execute("DELETE FROM outcomes WHERE stage = 'analyse'")
+    assert duplicates.comparable(link, ids, versions) == ids
 
 
 # What is searched among: so many videos of so many frames, as in tests/benchmarks/fingerprint_search.py.

@@ -141,14 +141,15 @@ REFUSED = [
     *((role, statement) for role in ("crawler", "reviewer", "reader") for statement in (
         "insert into annotations values ('c', 'k', 's', '1', 'm', '{}', null)", "delete from clips",
         "update annotations set value = '{}'", "insert into fingerprints default values",
-        "update clips set retired_at = now()",
+        "insert into copies values ('v', 'w', 1, 1, false, 's', '1')", "update clips set retired_at = now()",
     )),
     *(("worker", statement) for statement in (
         "insert into sources (source, kind, uri) values ('s', 'k', 'u')", "delete from outcomes",
         "delete from attempts",
         "update videos set takedown_id = null", "update videos set title = ''", "delete from annotations",
         "insert into tombstones values ('source', 's', 't')", "update stages set version = ''", "delete from artifacts",
-        "select * from sources", "select * from takedowns", "select * from channels", "update channels set status = ''",
+        "delete from copies", "select * from sources", "select * from takedowns", "select * from channels",
+        "update channels set status = ''",
         "update keywords set status = 'paused'", "insert into shards values ('s', 's', 'v', 'p', 'l')",
         "create temp table t (a int)", "delete from object_removals",
     )),

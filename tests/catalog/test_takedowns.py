@@ -26,6 +26,7 @@ from humannet_ops.domain.records import (
     Artifact,
     ClipSpan,
     ClipSubject,
+    Copy,
     Fingerprint,
     Result,
     VideoFile,
@@ -62,6 +63,7 @@ class World:
         self.store = open_store()
         self.contents: dict[str, str] = {}
         self.copies: dict[str, str] = {}
+        self.met: dict[str, str] = {}
 
     def crawl(self, *entries: Entry, source: str = "site", key: str = DAY, complete: bool = False) -> Discovery:
         return record_entries(
@@ -92,7 +94,8 @@ class World:
         if stage == "deduplicate_near":
             if original := self.copies.get(video.title or ""):
                 return rejected(Reason.NEAR_DUPLICATE, detail={"survivor": self.id_of(original)}, scores={"near": 1})
-            return kept()
+            met = self.met.get(video.title or "")
+            return kept(records=(Copy(self.id_of(met), 0.9, 20.0, False),) if met else ())
         assert isinstance(subject, ClipSubject)
         if stage == "cut":
             return kept(artifacts=(self.put(f"{content} from {subject.start_frame}", "clip"),), scores={"person": 0.5})
@@ -510,6 +513,32 @@ def test_a_taken_down_source_is_not_even_listed(world: World, monkeypatch: pytes
     take_down("source", "nowhere")
     # there is no such file: it would be an error to look at it
     assert execution.discover("nowhere", DAY, execution.person())["new"] == 0
+
+
+def test_what_a_video_was_found_to_be_a_copy_of_is_forgotten_whichever_of_the_two_goes(world: World) -> None:
+    world.crawl(*(item(name) for name in "abcd"))
+    world.met = {"a": "b", "b": "c", "c": "d"}
+    world.go("fetch", "analyse", "deduplicate_near")
+    take_down("video", world.id_of("b"))
+    remove_objects()
+    assert ask("select video_id, other_id from copies") == [(world.id_of("c"), world.id_of("d"))]
+
+
+def test_a_pair_with_a_video_that_was_cleared_meanwhile_is_not_written(world: World) -> None:
+    world.crawl(item("goes"), item("stays"))
+    world.go("fetch", "analyse")
+    (shard,) = world.plan("deduplicate_near")
+    world.met = {"stays": "goes"}
+    with connect() as link:
+        run = world.start(link, shard)
+        work = {w.subject.title: w.subject for w in planning.open_work(link, shard, STAGES["deduplicate_near"], 3)}
+        result = world.work("deduplicate_near", work["stays"])
+        link.rollback()
+        take_down("video", world.id_of("goes"))
+        remove_objects()
+        with transaction(link):
+            assert record(link, run, work["stays"], result)
+    assert ask("select * from copies") == []
 
 
 # --- while stages run

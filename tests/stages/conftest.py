@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from annotator import Annotator
+from edits import edited
 
 from humannet_ops.catalog import reading
 from humannet_ops.detectors import install
@@ -77,14 +77,6 @@ class Way:
         return {row["title"]: (row["status"], row["reason"]) for row in reading.rows("videos", source=None)}
 
 
-def shortened(origin: Path, target: Path, *arguments: str) -> None:
-    """Write the first three seconds of a video."""
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    command = [get_ffmpeg_exe(), "-loglevel", "error", "-y", "-i", str(origin), "-t", "3", *arguments, str(target)]
-    subprocess.run(command, check=True)
-
-
 @pytest.fixture(scope="module")
 def gone_through(
     shared_home: Path, corpus: Path, as_role: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
@@ -95,10 +87,11 @@ def gone_through(
         made = _folder_source(folder, monkeypatch)
         settings.cache_clear()
         made.as_role = as_role
-        shortened(corpus / "exo" / "exo_sports2d_jump_walk_vp9.mp4", made.videos / "walk.mp4", "-vf", "scale=640:-2")
+        walk = corpus / "exo" / "exo_sports2d_jump_walk_vp9.mp4"
+        edited(walk, made.videos / "walk.mp4", "-t", "3", "-vf", "scale=640:-2")
         shutil.copyfile(made.videos / "walk.mp4", made.videos / "walk again.mp4")
         made.go(until="deduplicate_near")
-        shortened(made.videos / "walk.mp4", made.videos / "smaller.mp4", "-vf", "hflip,scale=480:-2")
+        edited(made.videos / "walk.mp4", made.videos / "smaller.mp4", "-vf", "hflip,scale=480:-2")
         made.go()
         yield made
     settings.cache_clear()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edits import edited
 
 from humannet_ops.catalog import reading
 from humannet_ops.settings import settings
@@ -31,14 +32,6 @@ def filled(way, corpus: Path):
     for name, clip in CLIPS.items():
         shutil.copyfile(corpus / clip, way.videos / name)
     return way
-
-
-def edited(source: Path, target: Path, *arguments: str) -> None:
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    subprocess.run(
-        [get_ffmpeg_exe(), "-loglevel", "error", "-y", "-i", str(source), *arguments, str(target)], check=True
-    )
 
 
 def test_the_whole_way_then_nothing_twice(filled, caplog: pytest.LogCaptureFixture) -> None:
