@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -268,9 +268,18 @@ def confirm(query: Sequence[Fingerprint], candidate: Sequence[Fingerprint]) -> M
     """Decide whether two videos are edited copies of each other, from their fingerprints in order of time.
 
     Finds the time offset and the orientation with the least mean distance. Where the pictures change, they must change
-    together; where they stand still, they must be more alike. Symmetric but for the sign of ``offset_s``. Work grows
-    with the longer one's length only: two videos of an hour take about a second.
+    together; where they stand still, they must be more alike. Whichever is asked about the other, they are copies or
+    not: both must say so, because of short videos either may by chance. Work grows with the longer one's length only:
+    two videos of an hour take about a second.
     """
+    match = _compare(query, candidate)
+    if match.is_copy and not _compare(candidate, query).is_copy:
+        return replace(match, is_copy=False)
+    return match
+
+
+def _compare(query: Sequence[Fingerprint], candidate: Sequence[Fingerprint]) -> Match:
+    """Look for the query in the candidate: a moment of the first is held against the two nearest of the second."""
     if len(query) < _LEAST_FRAMES or len(candidate) < _LEAST_FRAMES:
         return NO_MATCH
     theirs = _sequence(candidate)

@@ -41,9 +41,11 @@ def annotator(installed: ModelLock, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def sample() -> Callable[[str], Path]:
     """A function that finds a sample video."""
+    # before a test has a home of its own
+    folder = settings().home / "packages" / "samples"
 
     def find(name: str) -> Path:
-        path = settings().home / "packages" / "samples" / name
+        path = folder / name
         if not path.exists():
             pytest.skip(f"{path} is absent: run `make samples`")
         return path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,6 +71,15 @@ def test_a_pair_that_one_of_them_met_is_known_to_both(way, corpus: Path, decided
     for key in decided:
         run("deduplicate_near", key)
     assert way.statuses() == SURVIVES
+
+
+def test_two_short_takes_by_one_camera_are_two_videos(way, sample: Callable[[str], Path]) -> None:
+    """Asked from one of the two they look like copies, from the other they do not."""
+    for take in (1, 2):
+        shutil.copyfile(sample(f"Pose2Sim/Demo_Batch/Trial_{take}/videos/cam02.mp4"), way.videos / f"{take}.mp4")
+    way.go(until="deduplicate_near")
+    assert pairs() == []
+    assert way.statuses() == {"1.mp4": ("pending", None), "2.mp4": ("pending", None)}
 
 
 def test_two_crawl_days_look_for_copies_while_a_third_decides(days) -> None:
