@@ -203,7 +203,7 @@ REAL = {name: limit.value for name, limit in LIMITS.items()}
     ("hours", "days", "given"),
     [
         (1e3, 2, {}),
-        (1e4, 30, {}),
+        (1e4, 10, {}),
         (1e5, 30, {}),
         (1e6, 35, {"shard_seconds": 3600.0, "store_prefixes": 4.0}),
     ],
