@@ -19,9 +19,10 @@ MAX_PROBES = 96
 MAX_CANDIDATES = 32
 # A frame is looked up under the first bits of its hash in four turns, and under the same with some flipped: 14 bits in
 # four parts are at least in one no more than 3, and the shorter the part the fewer. The fewer frames a video has, the
-# surer each must be found, so it is a video's keys that are bounded.
+# surer each must be found, so it is a video's keys that are bounded: by what finds .99 of all copies by so many first
+# bits, and by twice as much each time that the corpus has grown fourfold (infra/decisions/0023).
 MAX_FLIPS = 3
-KEYS = 20_000
+KEYS, KEYS_WIDTH = 20_000, 17
 # A beginning is as long as leaves a key half a page of index: 30 to 60 fingerprints, whatever the corpus holds.
 BYTES_A_KEY = 4096
 # Where very many look alike (a title card), a key reads no more than these: a video's other frames must tell then.
@@ -63,6 +64,11 @@ def search_flips(width: int) -> int:
     return min(MAX_FLIPS, 1 + width // 6)
 
 
+def search_keys(width: int) -> int:
+    """Return how many keys a video has at most where so many first bits are looked up."""
+    return round(KEYS * 2 ** (max(0, width - KEYS_WIDTH) / 2))
+
+
 def near_candidates(link: Connection, video_ids: Sequence[str], radius_bits: int) -> dict[str, list[str]]:
     """Return for each video those that share a frame with it, most shared first, in one statement for all.
 
@@ -82,7 +88,7 @@ def near_candidates(link: Connection, video_ids: Sequence[str], radius_bits: int
         width=width,
         rest=(1 << 64 - width) - 1,
         flips=search_flips(width),
-        keys=KEYS,
+        keys=search_keys(width),
         rows=ROWS_A_KEY,
         limit=MAX_CANDIDATES,
     ):

@@ -29,7 +29,7 @@ import imageio_ffmpeg
 import numpy as np
 from report import Report
 
-from humannet_ops.catalog.duplicates import KEYS, MAX_CANDIDATES, MAX_PROBES, search_flips, search_width
+from humannet_ops.catalog.duplicates import MAX_CANDIDATES, MAX_PROBES, search_flips, search_keys, search_width
 from humannet_ops.domain.records import Fingerprint
 from humannet_ops.media.decode import Pass, decode
 from humannet_ops.media.fingerprints import SEARCH_RADIUS_BITS, Fingerprints, confirm
@@ -166,7 +166,7 @@ class Index:
         ordinals = [i for i, found in enumerate(searchable_mask(prints)) if found]
         taken = ordinals[:: max(1, -(-len(ordinals) // MAX_PROBES))]
         keys = np.cumsum([4 * comb(self.width, flips) for flips in range(search_flips(self.width) + 1)])
-        return taken, int((keys * 2 * len(taken) <= KEYS).sum()) - 1
+        return taken, int((keys * 2 * len(taken) <= search_keys(self.width)).sum()) - 1
 
     def _met(self, apart: np.ndarray, flips: int) -> np.ndarray:
         """Tell which hashes, that differ from a probe in the bits ``apart``, a look-up with so many flips reads."""
