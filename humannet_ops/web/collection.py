@@ -97,6 +97,9 @@ def _more(rows: list[Row]) -> int:
     return rows[0]["total"] - len(rows) if rows else 0
 
 
+_ORDER = ("skipped", "rejected", "failed")
+
+
 def _funnel(rows: list[Row], stages: list[Row]) -> Iterable[FunnelRow]:
     unit_of = {row["stage"]: row["subject"] for row in stages}
     for stage, group in groupby(rows, key=lambda row: row["stage"]):
@@ -108,8 +111,8 @@ def _funnel(rows: list[Row], stages: list[Row]) -> Iterable[FunnelRow]:
                 kept, kept_hours = count, row["hours"]
             else:
                 exits.append(Exit(row["outcome"], row["reason"], count, row["hours"]))
-        # what a stage refused for good before what failed on it, each by size
-        exits.sort(key=lambda gone: (gone.outcome == "failed", -gone.hours, -gone.count, gone.reason))
+        # what goes on without the stage's work, what it refused for good, what failed on it, each by size
+        exits.sort(key=lambda gone: (_ORDER.index(gone.outcome), -gone.hours, -gone.count, gone.reason))
         yield FunnelRow(stage, unit, kept, kept_hours, tuple(exits))
 
 

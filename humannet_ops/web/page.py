@@ -214,13 +214,16 @@ def draw(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+GOES_ON = ("kept", "skipped")
+
+
 def draw_funnel(rows: tuple[FunnelRow, ...]) -> list[Bar]:
     """Lay the funnel out: hours of video as width, relative to the stage that saw most."""
     widest = max((row.entered_hours for row in rows), default=0.0)
     drawn = [_segments(row, BAR_WIDTH / widest if widest else 0.0) for row in rows]
     entries = [sum(segment.width for segment in segments) for segments in drawn]
     return [
-        Bar(row, segments, sum(s.width for s in segments if s.kind == "kept"), entry)
+        Bar(row, segments, sum(s.width for s in segments if s.kind in GOES_ON), entry)
         for row, segments, entry in zip(rows, drawn, [*entries[1:], 0.0], strict=False)
     ]
 

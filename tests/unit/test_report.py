@@ -214,7 +214,7 @@ def test_an_open_ledger_is_said_to_be_open() -> None:
 
 counts = st.integers(0, 10_000)
 exits = st.builds(
-    Exit, st.sampled_from(["rejected", "failed"]), st.sampled_from(list(Reason)), counts, st.floats(0, 1e5)
+    Exit, st.sampled_from(["skipped", "rejected", "failed"]), st.sampled_from(list(Reason)), counts, st.floats(0, 1e5)
 )
 stages = st.builds(
     FunnelRow, st.just("decide"), st.just("clip"), counts, st.floats(0, 1e5), st.lists(exits, max_size=12).map(tuple)
@@ -244,6 +244,15 @@ def test_funnel_widths_follow_the_time_of_video() -> None:
     assert (first.flow_from, first.flow_to) == (750.0, 750.0)
     assert [segment.width for segment in second.segments] == [375.0, 375.0]
     assert second.flow_to == 0.0
+
+
+def test_what_a_stage_skips_flows_on_and_has_a_colour_of_its_own() -> None:
+    row = FunnelRow("pose_hands", "clip", 5, 1.0, (Exit("skipped", "no_hands", 10, 2.0), Exit("rejected", "x", 5, 1.0)))
+    (bar,) = draw_funnel((row,))
+    assert (bar.flow_from, [segment.kind for segment in bar.segments]) == (750.0, ["kept", "skipped", "rejected"])
+    style = render(page())
+    for outcome in Outcome:
+        assert f".flow .{outcome} {{ fill:" in style
 
 
 @pytest.mark.parametrize(
